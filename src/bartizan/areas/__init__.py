@@ -1,0 +1,1 @@
+"""One room per danger or duty: algorithms, checks, defences. Areas never import one another."""
