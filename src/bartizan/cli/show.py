@@ -1,0 +1,79 @@
+"""How the command line shows things to people: tables that fit the terminal, verdicts with a colour and a word.
+
+Whatever came from a manifest or a model is folded onto one line and stripped of control characters before it reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import click
+import msgspec
+
+from bartizan.model.errors import one_line
+
+COLOURS = {
+    "pass": "green",
+    "fail": "red",
+    "inconclusive": "yellow",
+    "unknown": "magenta",
+    "critical": "red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "green",
+    "open": "yellow",
+    "within": "green",
+}
+
+
+def paint(word: str) -> str:
+    """`word` in its colour; click drops the colour where the output is no terminal."""
+    return click.style(word, fg=COLOURS.get(word.strip()))
+
+
+def width(text: str) -> int:
+    """Columns that `text` takes in a terminal."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def fit(text: str, columns: int) -> str:
+    """`text` cut with an ellipsis, or padded with spaces, to `columns`."""
+    if width(text) > columns:
+        kept = ""
+        for c in text:
+            if width(kept + c) > columns - 1:
+                break
+            kept += c
+        text = kept + "…"
+    return text + " " * (columns - width(text))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, columns: int | None = None) -> str:
+    """A plain table as wide as the terminal allows; the widest columns give way first."""
+    cells = [[one_line(str(c), 300) for c in row] for row in rows]
+    sizes = [max(width(head), *(width(row[i]) for row in cells)) if cells else width(head) for i, head in enumerate(heads)]
+    room = (columns or max(60, shutil.get_terminal_size((140, 24)).columns)) - 2 * (len(heads) - 1)
+    while sum(sizes) > room and max(sizes) > 12:
+        widest = sizes.index(max(sizes))
+        sizes[widest] -= min(sum(sizes) - room, max(1, sizes[widest] - 12))
+    lines = ["  ".join(click.style(fit(head, size), bold=True) for head, size in zip(heads, sizes, strict=True)).rstrip()]
+    for row in cells:
+        shown = [fit(cell, size) for cell, size in zip(row, sizes, strict=True)]
+        lines.append("  ".join(s.replace(s.strip(), paint(s.strip()), 1) if s.strip() in COLOURS else s for s in shown).rstrip())
+    return "\n".join(lines)
+
+
+def json_text(value: object) -> str:
+    """`value` as indented JSON with a stable order."""
+    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()
+
+
+def percent(value: float) -> str:
+    """A probability in words: `3.2 %`, `<0.1 %`."""
+    if 0 < value < 0.001:
+        return "<0.1 %"
+    if 0.999 < value < 1:
+        return ">99.9 %"
+    return f"{100 * value:.1f} %"
