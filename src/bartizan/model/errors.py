@@ -61,10 +61,10 @@ class InputError(BartizanError):
 
 
 class UnknownName(InputError):
-    """A name that is not among the known ones; the message offers the nearest."""
+    """A name that is not among the known ones; the message offers the nearest. `of` says whose name it is (`endpoint 'api'`)."""
 
     def __init__(
-        self, what: str, name: str, known: Sequence[str], *, place: Place | str | None = None
+        self, what: str, name: str, known: Sequence[str], *, place: Place | str | None = None, of: str = ""
     ) -> None:
         close = nearest(name, known)
         if close is not None:
@@ -73,7 +73,8 @@ class UnknownName(InputError):
             cure = "known: " + ", ".join(sorted(known))
         else:
             cure = None
-        super().__init__(f"unknown {what} '{one_line(name, 80)}'", place=place, cure=cure)
+        where = f" of {of}" if of else ""
+        super().__init__(f"unknown {what} '{one_line(name, 80)}'{where}", place=place, cure=cure)
 
 
 class MissingExtra(BartizanError):
