@@ -23,7 +23,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -173,15 +173,15 @@ class _Parser:
     def parse(self, raw: object, scope: _Scope, path: Path, depth: int) -> Predicate:
         self.size += 1
         if depth > MAX_DEPTH:
-            self.fail(f"predicate nested more than {MAX_DEPTH} deep", path)
+            raise self.wrong(f"predicate nested more than {MAX_DEPTH} deep", path)
         if self.size > MAX_SIZE:
-            self.fail(f"predicate of more than {MAX_SIZE} operators", path)
+            raise self.wrong(f"predicate of more than {MAX_SIZE} operators", path)
         if isinstance(raw, str):
             if raw != "always":
                 raise UnknownName("predicate", raw, ["always"], place=self.place(path))
             return Always()
         if not isinstance(raw, dict):
-            self.fail(f"a predicate is 'always' or a mapping with one operator, not {_sort_of(raw)}", path)
+            raise self.wrong(f"a predicate is 'always' or a mapping with one operator, not {_sort_of(raw)}", path)
         head = self.head(raw, path)
         body, at = raw[head], (*path, head)
         match head:
@@ -204,18 +204,18 @@ class _Parser:
         """The one operator of a mapping, after every key of it has been found to belong to it."""
         for key in raw:
             if not isinstance(key, str):
-                self.fail(f"an operator is a word, not {_sort_of(key)}", path)
+                raise self.wrong(f"an operator is a word, not {_sort_of(key)}", path)
             if key not in _KNOWN:
                 raise UnknownName("operator", key, _KNOWN, place=self.place((*path, key)))
         heads = [key for key in raw if isinstance(key, str) and key in _ALLOWED]
         if not heads:
-            self.fail("a mapping without operator", path, "write one of " + ", ".join(_ALLOWED))
+            raise self.wrong("a mapping without operator", path, "write one of " + ", ".join(_ALLOWED))
         if len(heads) > 1:
             names = " and ".join(f"'{h}'" for h in heads[:3])
-            self.fail(f"{names} in one mapping", (*path, heads[1]), "write one operator in a mapping, joined by 'all' or 'any'")
+            raise self.wrong(f"{names} in one mapping", (*path, heads[1]), "write one operator in a mapping, joined by 'all' or 'any'")
         for key in raw:
             if key != heads[0] and key not in _ALLOWED[heads[0]]:
-                self.fail(f"'{key}' does not go with '{heads[0]}'", (*path, str(key)))
+                raise self.wrong(f"'{key}' does not go with '{heads[0]}'", (*path, str(key)))
         return heads[0]
 
     def kind(self, body: object, scope: _Scope, path: Path) -> Predicate:
@@ -223,12 +223,12 @@ class _Parser:
         kinds = set()
         for name in names:
             if not isinstance(name, str):
-                self.fail(f"a kind is a word, not {_sort_of(name)}", path)
+                raise self.wrong(f"a kind is a word, not {_sort_of(name)}", path)
             if name not in set(Kind):
                 raise UnknownName("kind", name, list(Kind), place=self.place(path))
             kinds.add(Kind(name))
         if scope.flow or not kinds & scope.kinds:
-            self.fail(f"what stands here ({scope}) is never of kind {', '.join(sorted(kinds))}", path)
+            raise self.wrong(f"what stands here ({scope}) is never of kind {', '.join(sorted(kinds))}", path)
         return IsKind(frozenset(kinds))
 
     def fact(self, raw: dict[str, object], scope: _Scope, path: Path) -> Predicate:
@@ -236,13 +236,13 @@ class _Parser:
         tests = [key for key in raw if key in _TESTS]
         if len(tests) != 1:
             problem = f"{len(tests)} comparisons" if tests else "no comparison"
-            self.fail(f"{problem} for fact '{fact.name}'", (*path, "fact"), f"write one of {', '.join(_TESTS)}")
+            raise self.wrong(f"{problem} for fact '{fact.name}'", (*path, "fact"), f"write one of {', '.join(_TESTS)}")
         test, body, at = tests[0], raw[tests[0]], (*path, tests[0])
         if test == "declared":
             if not isinstance(body, bool):
-                self.fail(f"'declared' takes true or false, not {_sort_of(body)}", at)
+                raise self.wrong(f"'declared' takes true or false, not {_sort_of(body)}", at)
             if not fact.fields:
-                self.fail(f"'{fact.name}' is derived, never declared", at, f"ask whether '{fact.field}' is declared")
+                raise self.wrong(f"'{fact.name}' is derived, never declared", at, f"ask whether '{fact.field}' is declared")
             return Declared(fact, body)
         self.fits(fact, test, at)
         values = self.items(body, at, "a list of values") if test in ("in", "contains_any") else [body]
@@ -253,7 +253,7 @@ class _Parser:
 
     def named_fact(self, name: object, scope: _Scope, path: Path) -> Fact:
         if not isinstance(name, str):
-            self.fail(f"a fact is named by a word, not {_sort_of(name)}", path)
+            raise self.wrong(f"a fact is named by a word, not {_sort_of(name)}", path)
         fitting = [f.name for f in FACTS.values() if (f.flow if scope.flow else f.kinds & scope.kinds)]
         if name in fitting:
             return FACTS[name]
@@ -261,19 +261,19 @@ class _Parser:
         if other is None:
             raise UnknownName("fact", name, fitting, place=self.place(path))
         owners = ["flow"] * other.flow + sorted(other.kinds)
-        self.fail(f"'{name}' is no fact of {scope}; it belongs to {', '.join(owners[:5])}", path)
+        raise self.wrong(f"'{name}' is no fact of {scope}; it belongs to {', '.join(owners[:5])}", path)
 
     def fits(self, fact: Fact, test: str, path: Path) -> None:
         """Refuse a comparison that the fact's type cannot bear."""
         if fact.sort is Sort.PART:
             inner = ", ".join(f for f in FACTS if f.startswith(f"{fact.name}."))
-            self.fail(f"'{fact.name}' is a group", path, f"compare one of {inner}, or ask whether it is declared")
+            raise self.wrong(f"'{fact.name}' is a group", path, f"compare one of {inner}, or ask whether it is declared")
         if fact.many and not test.startswith("contains"):
-            self.fail(f"'{fact.name}' holds several values", path, "write 'contains' or 'contains_any'")
+            raise self.wrong(f"'{fact.name}' holds several values", path, "write 'contains' or 'contains_any'")
         if not fact.many and test.startswith("contains"):
-            self.fail(f"'{fact.name}' holds one value", path, "write 'is' or 'in'")
+            raise self.wrong(f"'{fact.name}' holds one value", path, "write 'is' or 'in'")
         if test in ("at_least", "at_most") and not fact.ordered:
-            self.fail(f"the values of '{fact.name}' have no order", path, "write 'is' or 'in'")
+            raise self.wrong(f"the values of '{fact.name}' have no order", path, "write 'is' or 'in'")
 
     def value(self, raw: object, fact: Fact, path: Path) -> Value:
         """`raw` as the type of the fact; texts are folded for comparison."""
@@ -293,28 +293,28 @@ class _Parser:
             case Sort.DATE if isinstance(raw, dt.date) and not isinstance(raw, dt.datetime):
                 return raw
             case _:
-                self.fail(f"'{fact.name}' takes {fact.sort.value}, not {_sort_of(raw)}", path)
+                raise self.wrong(f"'{fact.name}' takes {fact.sort.value}, not {_sort_of(raw)}", path)
 
     def related(self, raw: dict[str, object], quantifier: Quantifier, scope: _Scope, path: Path, depth: int) -> Predicate:
         name, at = raw[quantifier.value], (*path, quantifier.value)
         if not isinstance(name, str):
-            self.fail(f"'{quantifier}' takes the name of a relation, not {_sort_of(name)}", at)
+            raise self.wrong(f"'{quantifier}' takes the name of a relation, not {_sort_of(name)}", at)
         fitting = [r.name for r in CONNECTIONS.values() if (r.flow if scope.flow else r.kinds & scope.kinds)]
         if name not in CONNECTIONS:
             raise UnknownName("relation", name, fitting, place=self.place(at))
         relation = CONNECTIONS[name]
         if name not in fitting:
             owners = ["flow"] * relation.flow + sorted(relation.kinds)
-            self.fail(f"'{name}' is no relation of {scope}; it belongs to {', '.join(owners[:5])}", at)
+            raise self.wrong(f"'{name}' is no relation of {scope}; it belongs to {', '.join(owners[:5])}", at)
         inner = _Scope(relation.to, relation.to_flow)
         where = self.parse(raw["where"], inner, (*path, "where"), depth + 1) if "where" in raw else Always()
         return Related(quantifier, relation, where)
 
     def reachable(self, body: object, scope: _Scope, path: Path, depth: int) -> Predicate:
         if scope.flow or scope.kinds == {Kind.SYSTEM}:
-            self.fail(f"no flow leads to {scope}", path)
+            raise self.wrong(f"no flow leads to {scope}", path)
         if not isinstance(body, dict) or "from" not in body:
-            self.fail("'reachable' takes a mapping with 'from' and perhaps 'through'", path)
+            raise self.wrong("'reachable' takes a mapping with 'from' and perhaps 'through'", path)
         for key in body:
             if key not in ("from", "through"):
                 raise UnknownName("operator", str(key), ["from", "through"], place=self.place((*path, key)))
@@ -325,15 +325,15 @@ class _Parser:
 
     def items(self, body: object, path: Path, what: str) -> list[object]:
         if not isinstance(body, list | tuple):
-            self.fail(f"'{path[-1]}' takes {what}, not {_sort_of(body)}", path)
+            raise self.wrong(f"'{path[-1]}' takes {what}, not {_sort_of(body)}", path)
         if not body:
-            self.fail(f"'{path[-1]}' of nothing", path, f"give it {what}")
+            raise self.wrong(f"'{path[-1]}' of nothing", path, f"give it {what}")
         if len(body) > MAX_VALUES:
-            self.fail(f"'{path[-1]}' with more than {MAX_VALUES} entries", path)
+            raise self.wrong(f"'{path[-1]}' with more than {MAX_VALUES} entries", path)
         return list(body)
 
-    def fail(self, what: str, path: Path, cure: str | None = None) -> NoReturn:
-        raise InputError(what, place=self.place(path), cure=cure)
+    def wrong(self, what: str, path: Path, cure: str | None = None) -> InputError:
+        return InputError(what, place=self.place(path), cure=cure)
 
 
 def _ordered(fact: Fact, test: str, limit: Value) -> Compare:
