@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from bartizan import __version__
 from bartizan.model.errors import BartizanError, nearest
 
 COMMANDS: dict[str, str] = {
@@ -66,7 +67,7 @@ First steps:
 @click.group(
     cls=Table, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, no_args_is_help=True
 )
-@click.version_option(package_name="bartizan", prog_name="bartizan", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="bartizan", message="%(prog)s %(version)s")
 def bartizan() -> None:
     """Declare an AI system in one file, derive its threats, attack and inspect the real thing, keep signed evidence, and know the
     residual risk."""

@@ -1,0 +1,25 @@
+"""`bartizan bundle`: export what an auditor needs as one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bartizan.cli.options import project_argument
+
+
+@click.command("bundle", epilog="Example: bartizan bundle examples/credit-scoring -o audit.bartizan.zip")
+@project_argument
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="The file to write; <system>.bartizan.zip by default.")
+def command(path: Path, output: Path | None) -> None:
+    """Export the evidence, checkpoints, public keys and artefacts with the manifest and the report as one file that `bartizan verify`
+    checks anywhere, offline."""
+    from bartizan.cli.state import opened
+    from bartizan.workflows.audit import bundle
+
+    with opened(path, sign=True) as (project, store):
+        target = output or Path(f"{project.system.name}.bartizan.zip")
+        head = bundle(project, store, target)
+    click.echo(f"wrote {target}: {head.entries} entries, head {head.head[:16]}…, key {head.key[:16]}…")
+    click.echo(f"Give the auditor the public key by another road: bartizan keys export key.pem {path}")

@@ -1,0 +1,55 @@
+"""`bartizan explain`: how a risk came to its number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bartizan.cli.options import format_option, project_argument
+from bartizan.cli.show import json_text, percent, table
+from bartizan.cli.summary import finding_rows
+from bartizan.model.errors import UnknownName
+from bartizan.model.risks import Risk
+
+
+@click.command("explain", epilog="Example: bartizan explain R-1a2b3c4d5e examples/credit-scoring")
+@click.argument("risk")
+@project_argument
+@format_option("table", "json")
+def command(risk: str, path: Path, form: str) -> None:
+    """Show the waterfall of RISK from inherent to residual: each step, the evidence that moved it, and what to do next. RISK is an id
+    as `bartizan risks` prints it, or threat:asset."""
+    from bartizan.cli.state import opened
+    from bartizan.workflows import register
+    from bartizan.workflows.assess import plan
+
+    with opened(path) as (project, store):
+        risks, told = register.risks(project, store, plan(project))
+        found = choose(risk, risks)
+        threat = project.catalog.threats[found.threat]
+    if form == "json":
+        click.echo(json_text(found))
+        return
+    click.echo(f"{click.style(found.id, bold=True)}  {threat.title} against {found.asset}\n{found.why}\n")
+    bars = [
+        (s.label, percent(s.mean), s.level, "#" * round(40 * s.mean), ", ".join(f"#{n}" for n in s.evidence) or "-", s.note)
+        for s in found.steps
+    ]
+    click.echo(table(("step", "a year", "level", "", "evidence", "because"), bars))
+    used = [f for e in told.current if e.seq in found.evidence for f in e.findings if f.threat == found.threat]
+    if used:
+        click.echo("\n" + table(("verdict", "check", "asset", "finding"), finding_rows(used)))
+    if found.decision:
+        click.echo(f"\n{found.status} by {found.decision.by} until {found.decision.until}: {found.decision.why}")
+    if found.void_decision:
+        click.echo(f"\nThe decision of {found.void_decision.by} is void: the risk is no longer what it was when that was decided.")
+    click.echo(f"\nNext: {found.next_step}")
+
+
+def choose(name: str, risks: tuple[Risk, ...]) -> Risk:
+    """The risk called `name`: its id, the start of its id, or threat:asset. Raises `UnknownName`."""
+    found = [r for r in risks if name in (r.id, f"{r.threat}:{r.asset}")] or [r for r in risks if len(name) > 3 and r.id.startswith(name)]
+    if len(found) != 1:
+        raise UnknownName("risk", name, [r.id for r in risks] + [f"{r.threat}:{r.asset}" for r in risks])
+    return found[0]

@@ -1,0 +1,73 @@
+"""The main job: threats, plan, jobs, signed evidence, residual risk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bartizan.engine import planner, registry, runner
+from bartizan.engine.ports import Executor, Listener
+from bartizan.evidence import Keyring, Store
+from bartizan.model.findings import Budget, Finding, Job, Outcome
+from bartizan.model.report import Report
+from bartizan.workflows import register
+from bartizan.workflows.project import Project
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What an assessment found: the report, how many jobs ran and how many were reused, and what breaks the policy."""
+
+    report: Report
+    ran: int
+    reused: int
+    violations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of an assessment. `only` are check ids or areas; `fail_on` overrides the manifest's policy."""
+
+    only: Sequence[str] = ()
+    seed: int = 0
+    budget: Budget = Budget()
+    fresh: bool = False
+    fail_on: str | None = None
+
+
+def plan(project: Project, options: Options | None = None) -> tuple[Job, ...]:
+    """The jobs for this project as its files are now. Raises `UnknownName` for a check in `only` that does not exist."""
+    options = options or Options()
+    checks = registry.load()
+    registry.validate(checks.values(), project.catalog.threats, project.catalog.controls)
+    return planner.plan(
+        project.system, project.model, checks, project.root, only=options.only, seed=options.seed, budget=options.budget
+    )
+
+
+def assess(project: Project, executor: Executor, listener: Listener, options: Options | None = None) -> Assessment:
+    """Run what the threats ask for and is not yet proved on unchanged things; record each outcome the moment it is there.
+
+    On Ctrl-C (`KeyboardInterrupt`) all finished jobs are in the store; the next call goes on from there.
+    """
+    options = options or Options()
+    policy = register.policy_of(project, options.fail_on)
+    jobs = plan(project, options)
+    with Store.open(project.state, key=Keyring(project.state / "keys").signer()) as store:
+        kept = {} if options.fresh else register.reusable(store.evidence(), jobs)
+
+        def keep(outcome: Outcome) -> None:
+            store.append(outcome)
+
+        outcomes = runner.run(jobs, executor, reuse=lambda digest: kept.get(digest), keep=keep, listener=listener)
+        whole_plan = plan(project) if options.only else jobs
+        report = register.report(project, store, whole_plan)
+        store.note_risks(report.risks, report.generated)
+        report = register.with_chain(report, store)
+    findings: list[Finding] = [finding for outcome in outcomes for finding in outcome.findings]
+    return Assessment(
+        report=report,
+        ran=sum(not outcome.cached for outcome in outcomes),
+        reused=sum(outcome.cached for outcome in outcomes),
+        violations=policy.violations(report.risks, findings),
+    )
