@@ -1,0 +1,98 @@
+"""Reads a declared table (csv, tsv, json lines, parquet; gzip too) as a frame, within stated limits."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import io
+import warnings
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bartizan.adapters.files import shown
+from bartizan.model.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_BYTES = 4 * 1024**3
+"""Largest table, in bytes after decompression, that is read."""
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".data": ",", ".txt": ","}
+FORMATS = (*sorted(_SEPARATORS), ".jsonl", ".ndjson", ".parquet")
+
+
+def pandas() -> Any:
+    """The module pandas. Raises `MissingExtra` where it is not installed."""
+    try:
+        return importlib.import_module("pandas")
+    except ImportError:
+        raise MissingExtra("data", "pandas") from None
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to give more than `limit` bytes: what stops a decompression bomb."""
+
+    def __init__(self, stream: Any, limit: int, name: str) -> None:
+        self._stream, self._left, self._name = stream, limit, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise InputError(f"grows beyond {MAX_BYTES} bytes when read", place=self._name, cure="declare a smaller extract")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def read_table(root: str | Path, path: Path, *, limit: int = MAX_BYTES) -> pd.DataFrame:
+    """The table at `path`, columns named by its header; types are inferred per column.
+
+    Raises `MissingExtra` without pandas, `InputError` for an unknown format, a broken file or one that grows beyond `limit` bytes.
+    """
+    name = shown(root, path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] == ".gz"
+    kind = suffixes[-2] if packed and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
+    if kind != ".parquet" and kind not in _SEPARATORS and kind not in (".jsonl", ".ndjson"):
+        raise InputError(f"is not a table that can be read here ('{kind}')", place=name, cure="known: " + ", ".join(FORMATS))
+    frames = pandas()
+    if kind == ".parquet":
+        return _read_parquet(path, name, limit)
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pandas warns of ragged rows; they are kept cut to the header
+            stream = gzip.GzipFile(fileobj=file) if packed else file
+            bounded = io.BufferedReader(_Bounded(stream, limit, name), buffer_size=1 << 20)
+            if kind in _SEPARATORS:
+                frame = frames.read_csv(
+                    bounded, sep=_SEPARATORS[kind], encoding_errors="replace", compression=None, low_memory=False, index_col=False
+                )
+            else:
+                frame = frames.read_json(bounded, lines=True, encoding_errors="replace", compression=None)
+    except (ValueError, OSError, EOFError, zlib.error, OverflowError, RecursionError) as error:
+        raise InputError(f"cannot be read as a table: {error}", place=name) from None
+    frame.columns = [str(column).strip() for column in frame.columns]
+    return frame
+
+
+def _read_parquet(path: Path, name: str, limit: int) -> pd.DataFrame:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+        arrow = importlib.import_module("pyarrow")
+    except ImportError:
+        raise MissingExtra("data", "pyarrow") from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            meta = file.metadata
+            if meta.num_rows * max(meta.num_columns, 1) * 8 > limit:
+                raise InputError(f"declares {meta.num_rows} rows of {meta.num_columns} columns", place=name, cure="declare an extract")
+            frame: pd.DataFrame = file.read().to_pandas()
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"cannot be read as parquet: {error}", place=name) from None
+    frame.columns = [str(column).strip() for column in frame.columns]
+    return frame
