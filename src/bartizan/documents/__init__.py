@@ -5,6 +5,7 @@ Nothing in a document is ever executed or constructed: PyYAML only parses it int
 """
 
 from bartizan.documents.located import Located, parse, read
+from bartizan.documents.nodes import uncollected
 from bartizan.documents.typed import convert
 
-__all__ = ["Located", "convert", "parse", "read"]
+__all__ = ["Located", "convert", "parse", "read", "uncollected"]

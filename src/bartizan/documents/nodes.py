@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -51,6 +53,18 @@ class _Composer(_Parser):  # type: ignore[misc]
         return None
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Reading makes tens of thousands of objects, none of them garbage: the cycle collector rests meanwhile, or it doubles the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def decode(data: bytes, name: str) -> str:
     """The text of a document. Raises `InputError` where it is too large or not UTF-8."""
     if len(data) > MAX_BYTES:
@@ -86,10 +100,9 @@ def compose(text: str, name: str) -> yaml.MappingNode:
 
 def _root(text: str, name: str) -> yaml.Node | None:
     loader = _Composer(text)
-    collecting = gc.isenabled()
-    gc.disable()  # tens of thousands of nodes, none of them garbage: collecting meanwhile doubles the time
     try:
-        node: yaml.Node | None = loader.get_single_node()
+        with uncollected():
+            node: yaml.Node | None = loader.get_single_node()
     except _LimitError as error:
         raise InputError(error.what, place=Place(name, error.line)) from None
     except yaml.MarkedYAMLError as error:
@@ -101,8 +114,6 @@ def _root(text: str, name: str) -> yaml.Node | None:
     except RecursionError as error:
         raise InputError(f"nested deeper than {MAX_DEPTH} levels", place=Place(name)) from error
     finally:
-        if collecting:
-            gc.enable()
         loader.dispose()
     return node
 

@@ -14,6 +14,9 @@ import yaml
 
 Scalar: TypeAlias = "str | int | float | bool | dt.date | None"
 
+MAX_TEXT = 10_000
+"""Most characters in one key or value."""
+
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 TRUTHS = {word: value for spelt, value in (("true", True), ("false", False)) for word in (spelt, spelt.title(), spelt.upper())}
 ANSWERS = TRUTHS | {
@@ -46,8 +49,10 @@ class UnfitError(Exception):
 
 
 def text_of(node: yaml.ScalarNode) -> str:
-    """The text of a scalar as written. Raises `UnfitError` on NUL and lone surrogates, which no file name or encoder can carry."""
+    """The text of a scalar as written. Raises `UnfitError` where it is too long or holds NUL or lone surrogates."""
     text: str = node.value
+    if len(text) > MAX_TEXT:
+        raise UnfitError(node, f"is longer than {MAX_TEXT:,} characters", cure="shorten it, or keep it in a file of its own")
     if node.style == '"' and ("\0" in text or any("\ud800" <= c <= "\udfff" for c in text)):
         raise UnfitError(node, "holds a character that no text may hold (NUL or half of a pair)", cure="remove the escape")
     return text
