@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -28,7 +28,7 @@ class Executor(Protocol):
 
     name: str
 
-    def run(self, jobs: Sequence[Job], started: Callable[[int], None]) -> Iterator[tuple[int, Outcome]]:
+    def run(self, jobs: Sequence[Job], started: Callable[[int], None]) -> Generator[tuple[int, Outcome], None, None]:
         """Yield `(index into jobs, outcome)` as each job ends; call `started(index)` when one begins.
 
         Never raises for what a job does: a crash, a timeout, too much memory is an outcome with verdict `unknown`. When the iterator is

@@ -1,8 +1,8 @@
 """The registry of checks: one decorator, one entry-point group (`bartizan.checks`), ours by the same road as a third party's.
 
 An entry point names a module, or a package whose modules are all searched. Importing a check file is cheap: it imports nothing heavy at
-its top. The decorator refuses at once a bad id, a duplicate, a missing docstring, an untyped parameter; `load` refuses an unknown threat
-or control as soon as a catalogue is at hand.
+its top. The decorator refuses at once a bad id, a missing docstring, an untyped parameter; `load` refuses a duplicate and a distribution
+whose checks cannot be imported, `validate` an unknown threat or control as soon as a catalogue is at hand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +29,21 @@ GROUP = "bartizan.checks"
 _ID = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\.[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _ATTRIBUTE = "__bartizan_check__"
+_BROKEN = (
+    ImportError,
+    SyntaxError,
+    NameError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    OSError,
+    RuntimeError,
+    BartizanError,
+)
+"""What importing foreign code may raise that we can lay at its door."""
 
 Run = TypeVar("Run", bound=Callable[..., Iterator[Finding]])
 
@@ -99,7 +114,11 @@ def check(
 
 
 def _parameters(run: Callable[..., Any], id: str, place: str) -> Iterator[Parameter]:
-    hints = typing.get_type_hints(run)
+    try:
+        hints = typing.get_type_hints(run)
+    except NameError as error:
+        raise BadCheck(f"a type in the signature of {id} cannot be resolved: {error}", place=place) from error
+    helps = dict(re.findall(r"^\s*`?(\w+)`?: +(\S.*)$", inspect.getdoc(run) or "", re.MULTILINE))
     named = list(inspect.signature(run).parameters.values())
     if [p.name for p in named[:2]] != ["job", "target"]:
         raise BadCheck(f"check {id} must take (job, target, *, parameters)", place=place)
@@ -111,7 +130,7 @@ def _parameters(run: Callable[..., Any], id: str, place: str) -> Iterator[Parame
             kind = next((k for k in kind.__args__ if k is not type(None)), None)
         if kind not in _TYPES:
             raise BadCheck(f"parameter '{parameter.name}' of {id} must be a bool, int, float or str", place=place)
-        yield Parameter(name=parameter.name, type=_TYPES[kind], default=parameter.default)
+        yield Parameter(name=parameter.name, type=_TYPES[kind], default=parameter.default, help=helps.get(parameter.name, ""))
 
 
 def checks_in(module: types.ModuleType) -> Iterator[Check]:
@@ -126,29 +145,65 @@ def _modules(name: str) -> Iterator[types.ModuleType]:
     """The module called `name` and, where it is a package, every module below it whose name starts with `check`."""
     top = importlib.import_module(name)
     yield top
-    for info in pkgutil.walk_packages(getattr(top, "__path__", ()), prefix=f"{name}."):
+    for info in pkgutil.walk_packages(getattr(top, "__path__", ()), prefix=f"{name}.", onerror=importlib.import_module):
         if info.name.rpartition(".")[2].startswith("check"):
             yield importlib.import_module(info.name)
 
 
-@cache
-def load() -> Mapping[str, Check]:
-    """All installed checks by id, sorted. Raises `BadCheck` on a duplicate, naming both."""
+def _gather(points: Iterable[EntryPoint]) -> tuple[dict[str, Check], list[BadCheck]]:
+    """The checks that `points` lead to, and what is wrong with the rest. The first of two checks with one id stays."""
     found: dict[str, Check] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
+    problems: list[BadCheck] = []
+    for point in points:
         distribution = point.dist.name if point.dist else "bartizan"
-        for module in _modules(point.module):
-            for described in checks_in(module):
-                other = found.get(described.id)
-                if other is not None and other.module != described.module:
-                    raise BadCheck(f"check {described.id} is defined twice", place=f"{other.module} and {described.module}")
-                found[described.id] = msgspec.structs.replace(described, distribution=distribution)
-    return types.MappingProxyType(dict(sorted(found.items())))
+        try:
+            described = [check for module in _modules(point.module) for check in checks_in(module)]
+        except _BROKEN as error:
+            problems.append(
+                BadCheck(
+                    f"its checks cannot be imported: {type(error).__name__}: {error}",
+                    place=f"distribution {distribution} ({point.value})",
+                    cure=f"repair it, or remove it with pip uninstall {distribution}",
+                )
+            )
+            continue
+        for check in described:
+            other = found.get(check.id)
+            if other is None:
+                found[check.id] = msgspec.structs.replace(check, distribution=distribution)
+            elif other.run is not check.run:
+                both = (
+                    f"{other.module}.{other.run.__name__} ({other.distribution}) and {check.module}.{check.run.__name__} ({distribution})"
+                )
+                problems.append(BadCheck(f"check {check.id} is defined twice", place=both, cure="rename or uninstall one"))
+    return dict(sorted(found.items())), problems
+
+
+@cache
+def load_all() -> tuple[Mapping[str, Check], tuple[BadCheck, ...]]:
+    """All installed checks that can be used, by id, sorted; and what is wrong with the others. Raises nothing for a foreign error."""
+    points = sorted(entry_points(group=GROUP), key=lambda p: (p.value.partition(".")[0] != "bartizan", p.name, p.value))
+    found, problems = _gather(points)
+    return types.MappingProxyType(found), tuple(problems)
+
+
+def load() -> Mapping[str, Check]:
+    """All installed checks by id, sorted. Raises `BadCheck` for a duplicate, naming both, and for a distribution that is broken."""
+    found, problems = load_all()
+    if problems:
+        raise problems[0]
+    return found
+
+
+def forget() -> None:
+    """Look for installed checks anew at the next `load`."""
+    importlib.invalidate_caches()
+    load_all.cache_clear()
 
 
 def get(id: str) -> Check:
     """The check called `id`. Raises `UnknownName` with the nearest known one."""
-    found = load()
+    found, _ = load_all()
     if id not in found:
         raise UnknownName("check", id, list(found))
     return found[id]

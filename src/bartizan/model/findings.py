@@ -137,7 +137,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one check on one node: pure data, picklable, the same on every executor.
 
     `subject` is the node; `system` is the declared system reduced to what the check reads. `root` is the folder that
-    relative uris start from; it takes no part in `digest`, so that a moved project keeps its cache.
+    relative uris start from; it takes no part in `digest`, so that a moved project keeps its cache. `about` are the
+    (threat, asset) pairs that the findings must answer; empty means each threat against the subject (see `about_of`).
     """
 
     check: str
@@ -152,6 +153,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[Input, ...] = ()
     root: str = "."
     digest: str = ""
+    about: tuple[tuple[str, str], ...] = ()
+
+
+def about_of(job: Job) -> tuple[tuple[str, str], ...]:
+    """The (threat, asset) pairs that the findings of `job` must answer."""
+    return job.about or tuple((threat, job.subject.id) for threat in job.threats)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
