@@ -1,7 +1,7 @@
 """The beta distribution to full double precision: the numbers under every exact bound on a rate.
 
 Densities by Loader's saddle-point expansion ("Fast and accurate computation of binomial probabilities", 2000), tails by the continued
-fraction of DiDonato and Morris (ACM TOMS 18, 1992, algorithm 708) evaluated by Lentz's method, quantiles by Newton's method on the
+fraction of DiDonato and Morris (ACM TOMS 18, 1992, algorithm 708), quantiles by Newton's method on the
 logarithm of the tail over the logit of x. Over the logit every beta distribution has a log-concave density, so that the logarithm of each
 tail is concave and Newton's method converges from any start. Parameters are positive reals and need not be whole.
 """
@@ -11,8 +11,6 @@ from __future__ import annotations
 import math
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
-_EPSILON = 1e-16
-_TINY = 1e-300
 _LARGEST_STEP = 4.0
 _FURTHEST = 700.0
 
@@ -65,22 +63,22 @@ def log_kernel(a: float, b: float, x: float, y: float) -> float:
     return log_pmf + 0.5 * (math.log(a) + math.log(b) - math.log(n)) - _HALF_LOG_TWO_PI
 
 
-def _fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction of the incomplete beta function, for x at most near the mean."""
-    c, d = 1.0, 1.0 / (1.0 - (a + b) * x / (a + 1.0))
-    value = d
-    for m in range(1, 1000 + 20 * int(math.sqrt(a + b))):
-        step = m * (b - m) * x / ((a + 2 * m - 1.0) * (a + 2 * m))
-        d = 1.0 / ((1.0 + step * d) or _TINY)
-        c = (1.0 + step / c) or _TINY
-        value *= d * c
-        step = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1.0))
-        d = 1.0 / ((1.0 + step * d) or _TINY)
-        c = (1.0 + step / c) or _TINY
-        change = d * c
-        value *= change
-        if abs(change - 1.0) <= 2.0 * _EPSILON:
+def _fraction(a: float, b: float, x: float, y: float) -> float:
+    """I_x(a, b) divided by x^a y^b / B(a, b), for x at or below the mean a / (a + b): the continued fraction `bfrac` of algorithm 708."""
+    ahead = a - (a + b) * x if x <= 0.5 else (a + b) * y - b  # no cancellation between numbers near 1
+    c, p, s = 1.0 + max(0.0, ahead), 1.0, a + 1.0
+    older, old, older_below, old_below = 0.0, 1.0, 1.0, c * a / (a + 1.0)
+    value = 1.0 / old_below
+    for n in range(1, 1000 + 20 * int(math.sqrt(a + b))):
+        t, w, e = n / a, n * (b - n) * x, a / s
+        alpha = p * (p + b / a) * e * e * w * x
+        beta = n + w / s + (1.0 + t) / (1.0 + 1.0 / a + 2.0 * t) * (c + n * (1.0 + y))
+        p, s = 1.0 + t, s + 2.0
+        above, below = alpha * older + beta * old, alpha * older_below + beta * old_below
+        previous, value = value, above / below
+        if abs(value - previous) <= 1e-15 * value:
             break
+        older, older_below, old, old_below = old / below, old_below / below, value, 1.0
     return value
 
 
@@ -90,10 +88,10 @@ def log_tails(a: float, b: float, x: float, y: float) -> tuple[float, float, flo
     The smaller tail is computed directly, to a relative error near 1e-13 for a + b up to 1e7.
     """
     kernel = log_kernel(a, b, x, y)
-    if x < (a + 1.0) / (a + b + 2.0):
-        lower = min(0.0, kernel + math.log(_fraction(a, b, x) / a))
+    if a * y >= b * x:
+        lower = min(0.0, kernel + math.log(_fraction(a, b, x, y)))
         return lower, _log_complement(lower), kernel
-    upper = min(0.0, kernel + math.log(_fraction(b, a, y) / b))
+    upper = min(0.0, kernel + math.log(_fraction(b, a, y, x)))
     return _log_complement(upper), upper, kernel
 
 

@@ -63,7 +63,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
     `value` is the point estimate, `low` and `high` bound it at `confidence`; `k` successes in `n` trials, drawn from
     `clusters` independent groups where trials hang together. `limit` is the tolerance it was judged against and
-    `higher_is_worse` the side on which it fails. `null` is the same measure on the control, where theory gives chance.
+    `higher_is_worse` the side on which it fails. `null` is the same measure on the control, where theory gives chance. `role` is
+    `attack-success` on the one measure whose `k` of `n` are attacker trials that succeeded: only those counts move a probability.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     higher_is_worse: bool = True
     null: float | None = None
     method: str = ""
+    role: str = ""
 
 
 class Artefact(msgspec.Struct, frozen=True, kw_only=True):

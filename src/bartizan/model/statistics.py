@@ -102,7 +102,7 @@ def effective_counts(k: float, n: float, clusters: float, icc: float = UNSEEN_IC
 def clustered_upper_bound(k: float, n: float, clusters: float, icc: float = UNSEEN_ICC, confidence: float = 0.95) -> float:
     """One-sided upper bound on a rate whose trials hang together in clusters: exact on the effective counts.
 
-    8 prompts sampled 10 times each without a success, ICC 0.5: 14.5 effective trials, at most 18.6 % (not the 3.7 % of 80 independent ones).
+    8 prompts sampled 10 times each, no success, ICC 0.5: 14.5 effective trials, at most 18.6 %, not the 3.7 % of 80 independent ones.
     """
     return upper_bound(*effective_counts(k, n, clusters, icc), confidence)
 
