@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bartizan.areas.quality.columns import align, match_columns
 from bartizan.areas.quality.leakage import find_leakage
 from bartizan.model.errors import InputError, Refused
-from bartizan.model.findings import Verdict
-from bartizan.model.system import Dataset, Stage
+from bartizan.model.findings import Finding, Verdict
+from bartizan.model.system import Asset, Dataset, Kind, Stage
 
 WORDS = np.array(["car (new)", "Radio/Television", "education", "repairs"])
 
@@ -140,11 +140,17 @@ def declared(tmp_path: Path, train: pd.DataFrame, test: pd.DataFrame) -> tuple[D
     return Dataset(id="train", stage=Stage.TRAIN, uri="train.csv", label="bad"), Dataset(id="test", stage=Stage.TEST, uri="test.csv")
 
 
+def leakage_check(run_check, held_out: Dataset, loans: Dataset, **parameters: float) -> list[Finding]:
+    model = Asset(id="model", kind=Kind.MODEL, trained_on=(loans.id,), tested_on=(held_out.id,))
+    about = [("train-test-leakage", held_out.id)]
+    return run_check("quality.split_leakage", model, loans, held_out, about=about, **parameters)
+
+
 def test_check_fails_on_a_leak_and_names_the_lines(run_check, tmp_path: Path) -> None:
     train, test = table(400, 1), table(100, 2)
     test.iloc[3] = train.iloc[50].to_numpy()
     loans, held_out = declared(tmp_path, train, test)
-    [finding] = run_check("quality.split_leakage", held_out, loans)
+    [finding] = leakage_check(run_check, held_out, loans)
     assert finding.verdict is Verdict.FAIL
     assert [str(place) for place in finding.places] == ["test.csv:5"]
     assert (tmp_path / "test.csv").read_text().splitlines()[4].split(",")[0] == f"{train.amount[50]}"
@@ -155,24 +161,24 @@ def test_check_fails_on_a_leak_and_names_the_lines(run_check, tmp_path: Path) ->
 def test_check_passes_on_a_clean_split_and_respects_the_tolerance(run_check, tmp_path: Path) -> None:
     train, test = table(400, 1), table(100, 2)
     loans, held_out = declared(tmp_path, train, test)
-    assert [f.verdict for f in run_check("quality.split_leakage", held_out, loans)] == [Verdict.PASS]
+    assert [f.verdict for f in leakage_check(run_check, held_out, loans)] == [Verdict.PASS]
     test.iloc[3] = train.iloc[50].to_numpy()
     loans, held_out = declared(tmp_path, train, test)
-    assert [f.verdict for f in run_check("quality.split_leakage", held_out, loans, tolerance=0.02)] == [Verdict.PASS]
+    assert [f.verdict for f in leakage_check(run_check, held_out, loans, tolerance=0.02)] == [Verdict.PASS]
 
 
 def test_check_does_not_cry_wolf_where_rows_coincide_honestly(run_check, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     train, test = (pd.DataFrame(random.integers(0, 2, (n, 3)), columns=["a", "b", "bad"]) for n in (400, 100))
     loans, held_out = declared(tmp_path, train, test)
-    [finding] = run_check("quality.split_leakage", held_out, loans)
+    [finding] = leakage_check(run_check, held_out, loans)
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
 def test_check_asks_for_the_training_data(run_check, tmp_path: Path) -> None:
     _, held_out = declared(tmp_path, table(30, 1), table(30, 2))
-    with pytest.raises(InputError, match="no training data"):
-        run_check("quality.split_leakage", held_out)
+    with pytest.raises(InputError, match="training data of"):
+        run_check("quality.split_leakage", Asset(id="m", kind=Kind.MODEL, tested_on=("test",)), held_out)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +198,7 @@ def test_hostile_tables_end_quickly(run_check, tmp_path: Path, content: bytes) -
     (tmp_path / "test.csv").write_bytes(content)
     begun = time.process_time()
     try:
-        findings = run_check("quality.split_leakage", held_out, loans)
+        findings = leakage_check(run_check, held_out, loans)
     except InputError as error:
         assert "\n" not in str(error)  # noqa: PT017 - both ends are right, a traceback is not
     else:
@@ -205,7 +211,7 @@ def test_hostile_places_are_refused(run_check, tmp_path: Path) -> None:
     (tmp_path / "link.csv").symlink_to("/etc/passwd")
     for uri in ("link.csv", "../../../etc/passwd", "/etc/passwd", "file:///etc/passwd"):
         with pytest.raises(Refused, match="out of the project"):
-            run_check("quality.split_leakage", Dataset(id="t", stage=Stage.TEST, uri=uri), loans)
+            leakage_check(run_check, Dataset(id="t", stage=Stage.TEST, uri=uri), loans)
 
 
 def test_a_decompression_bomb_is_stopped(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bartizan.adapters.files import local_path, shown
 from bartizan.engine.registry import check
 from bartizan.model.errors import InputError, Place
-from bartizan.model.findings import Finding, Job, Measure, Severity, Verdict
+from bartizan.model.findings import Finding, Job, Measure, Severity, Verdict, about_of
 from bartizan.model.statistics import clopper_pearson, lower_bound
-from bartizan.model.system import Dataset, Kind, Phase, Stage, System
+from bartizan.model.system import Asset, Dataset, Kind, Phase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,46 +30,57 @@ KINDS = {
 }
 
 
-def _is_held_out(node: Dataset, system: System) -> bool:  # noqa: ARG001 - the planner calls every predicate with (node, system)
-    return node.stage in (Stage.TEST, Stage.VALIDATION) and node.uri is not None
-
-
 @check(
     "quality.split_leakage",
     threats=["train-test-leakage"],
     controls=["split-leak-test"],
-    kinds={Kind.DATASET},
+    kinds={Kind.MODEL},
     phases={Phase.DATA},
     extra="data",
-    reads=["tests", "training_sets", "parents"],
-    applies=_is_held_out,
+    reads=["training_sets", "test_sets"],
 )
-def split_leakage(job: Job, target: Dataset, *, tolerance: float = 0.0, near: float = 0.01) -> Iterator[Finding]:
+def split_leakage(job: Job, target: Asset, *, tolerance: float = 0.0, near: float = 0.01) -> Iterator[Finding]:
     """Rows of the test split that also stand in the training split, exactly or nearly.
 
-    Compares every row of the held-out table with every row of the training tables of the same model: identical cells, cells that differ
-    by case or white space, rows that differ in the label alone, and rows whose numbers are all within `near` of their column's spread.
+    Compares every row of each held-out table of a model with every row of its training tables: identical cells, cells that differ by
+    case or white space, rows that differ in the label alone, and rows whose numbers are all within `near` of their column's spread.
     Columns may be reordered or renamed; running numbers are ignored. `tolerance` is the share of leaked rows that is accepted. The share
     of twins within the training data itself shows what honest coincidence would give.
     """
+    training = [
+        n for n in job.related if isinstance(n, Dataset) and n.id in (target.trained_on or ()) and n.id not in (target.tested_on or ())
+    ]
+    held_out = [n for n in job.related if isinstance(n, Dataset) and n.id in (target.tested_on or ())]
+    if not training or not held_out:
+        cure = f"name its data sets in {'tested_on' if training else 'trained_on'}"
+        raise InputError(f"the {'test' if training else 'training'} data of '{target.id}' is not declared", place=target.at, cure=cure)
+    frames = {node.id: _read(job, node) for node in training}
+    findings = {node.id: _judged(job, node, [(n, frames[n.id]) for n in training], tolerance, near) for node in held_out}
+    for threat, asset in about_of(job):
+        for node_id, finding in findings.items():
+            if asset == node_id or asset not in findings:
+                yield msgspec.structs.replace(finding, threat=threat, asset=asset)
+
+
+def _read(job: Job, node: Dataset) -> pd.DataFrame:
     from bartizan.adapters.tables import read_table
+
+    if node.uri is None:
+        raise InputError(f"data set '{node.id}' has no uri", place=node.at, cure="declare where it lies")
+    path = local_path(job.root, node.uri, node.at)
+    frame = read_table(job.root, path)
+    if not len(frame):
+        raise InputError("holds no rows", place=shown(job.root, path), cure="declare the data that the model was really made with")
+    return frame
+
+
+def _judged(job: Job, target: Dataset, training: list[tuple[Dataset, pd.DataFrame]], tolerance: float, near: float) -> Finding:
     from bartizan.areas.quality.leakage import find_leakage
 
-    training = [node for node in job.related if isinstance(node, Dataset) and node.stage is Stage.TRAIN and node.id != target.id]
-    if not training:
-        cure = f"name '{target.id}' in tested_on of a model that has trained_on"
-        raise InputError(f"no training data is known for '{target.id}'", place=target.at, cure=cure)
-    path = local_path(job.root, target.uri or "", target.at)
-    probe = read_table(job.root, path)
-    if not len(probe):
-        raise InputError("holds no rows", place=shown(job.root, path), cure="declare the test data that the model is judged by")
-    results = []
-    for node in training:
-        if node.uri is None:
-            raise InputError(f"training set '{node.id}' has no uri", place=node.at, cure="declare where it lies")
-        reference = read_table(job.root, local_path(job.root, node.uri, node.at))
-        results.append((node, find_leakage(reference, probe, label=target.label or node.label, tolerance=near, seed=job.seed)))
-    yield _finding(job, target, results, tolerance, _places(shown(job.root, path), probe, results))
+    probe = _read(job, target)
+    results = [(n, find_leakage(frame, probe, label=target.label or n.label, tolerance=near, seed=job.seed)) for n, frame in training]
+    name = shown(job.root, local_path(job.root, target.uri or "", target.at))
+    return _finding(job, target, results, tolerance, _places(name, probe, results))
 
 
 def _places(name: str, probe: pd.DataFrame, results: list[tuple[Dataset, Leakage]]) -> tuple[Place, ...]:
