@@ -1,0 +1,164 @@
+"""Why a predicate is true or unknown for a node: the deciding facts, the path of flows, and the facts to ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from bartizan.catalog import predicates as p
+from bartizan.catalog.vocabulary import FACTS, Fact, Relation
+from bartizan.model.system import Asset, Kind, Trust
+from bartizan.model.threats import Question
+from bartizan.threatmodel import sentences
+from bartizan.threatmodel.evaluation import Evaluator, Item, Reaching, fits
+from bartizan.threatmodel.graph import Node
+
+WITNESSES = 3
+"""Most related nodes that one explanation names."""
+ASKED = 8
+"""Most related nodes that one explanation asks about: answers to these settle it or bring up the next ones."""
+
+
+class Explanation:
+    """Collected facts (`because`, each once), the first path, and the unknown facts that keep the outcome unknown."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+        self.because: dict[str, None] = {}
+        self.path: tuple[str, ...] = ()
+        self.unknown: dict[tuple[str, str], tuple[Fact | Relation, Item]] = {}
+
+    def questions(self, threat_question: str) -> tuple[Question, ...]:
+        """One question per unknown fact; where a single one decides, in the words of the threat."""
+        single = len(self.unknown) == 1 and threat_question
+        return tuple(
+            Question(
+                element=element,
+                field=field,
+                text=threat_question if single else sentences.ask(term, field, item),
+                at=item.at,
+            )
+            for (element, field), (term, item) in self.unknown.items()
+        )
+
+    def explain(self, predicate: p.Predicate, item: Item) -> None:
+        """Add what makes `predicate` the way it is for `item`: facts where it is known, questions where it is not."""
+        match predicate:
+            case p.All() | p.Any():
+                self._connective(predicate, item)
+            case p.Not():
+                self.explain(predicate.part, item)
+            case p.IsKind():
+                self._say(sentences.of_kind(item))
+            case p.Compare():
+                self._fact(predicate.fact, item)
+            case p.Declared():
+                said = predicate.said is (self.evaluator.truth(predicate, item) is True)
+                self._say(sentences.of_declaration(predicate.fact, item, said) if fits(predicate.fact, item) else sentences.of_kind(item))
+            case p.Related():
+                self._related(predicate, item)
+            case p.Reachable():
+                self._reachable(predicate, item)
+
+    def _say(self, sentence: str) -> None:
+        self.because.setdefault(sentence)
+
+    def _ask(self, term: Fact | Relation, field: str, item: Item) -> None:
+        self.unknown.setdefault((item.id, field), (term, item))
+
+    def _connective(self, predicate: p.All | p.Any, item: Item) -> None:
+        """The deciding part where one decides; else all parts, or those that keep it unknown."""
+        truths = [self.evaluator.truth(part, item) for part in predicate.parts]
+        decider = isinstance(predicate, p.Any)
+        if decider in truths:
+            chosen = [part for part, truth in zip(predicate.parts, truths, strict=True) if truth is decider]
+            for part in chosen if decider else chosen[:1]:
+                self.explain(part, item)
+            return
+        for part, truth in zip(predicate.parts, truths, strict=True):
+            if not (decider and None in truths and truth is False):
+                self.explain(part, item)
+
+    def _fact(self, fact: Fact, item: Item) -> None:
+        if not fits(fact, item):
+            self._say(sentences.of_kind(item))
+            return
+        value = self.evaluator.value(fact, item)
+        if fact.name == "exposed" and isinstance(item, Node):
+            self._exposed(item, value)
+        elif value is not None:
+            self._say(sentences.of_fact(fact, item, value))
+        elif fact.name == "crosses_boundary" and not isinstance(item, Node):
+            for end in (item.sender, item.receiver):
+                if end.zone is None:
+                    self._ask(fact, "zone", end)
+        elif fact.name == "has_llm":
+            untold = (n for n in self.evaluator.graph.of_kind[Kind.MODEL] if isinstance(n.item, Asset) and n.item.task is None)
+            for node in islice(untold, ASKED):
+                self._ask(FACTS["task"], "task", node)
+        else:
+            self._ask(fact, fact.field, item)
+
+    def _exposed(self, node: Node, exposed: bool | None) -> None:
+        if exposed is False:
+            self._say(sentences.of_fact(FACTS["exposed"], node, False))
+        elif node.zone is not None and node.zone.trust is Trust.NONE:
+            self._say(sentences.of_fact(FACTS["trust"], node, node.zone.trust))
+        else:
+            if exposed is None and node.zone is None:
+                self._ask(FACTS["trust"], "zone", node)
+            for source, _ in self._ways(self.evaluator.exposure, node, exposed):
+                if source.zone is None:
+                    self._ask(FACTS["trust"], "zone", source)
+
+    def _related(self, predicate: p.Related, item: Item) -> None:
+        relation = predicate.relation
+        if not fits(relation, item):
+            self._say(sentences.of_kind(item))
+            return
+        found = self.evaluator.related(relation, item)
+        if found is None:
+            self._ask(relation, relation.field or relation.name, item)
+        elif not found:
+            self._say(sentences.of_absence(relation, item))
+        else:
+            self._members(predicate, item, found)
+
+    def _members(self, predicate: p.Related, item: Item, found: Sequence[Item]) -> None:
+        """The members that decide, or keep it undecided: true ones decide `some` and `none`, false ones `every`."""
+        decisive = predicate.quantifier is not p.Quantifier.EVERY
+        truths = [(self.evaluator.truth(predicate.where, other), other) for other in found]
+        deciding = [other for truth, other in truths if truth is decisive]
+        open_ = [other for truth, other in truths if truth is None]
+        chosen = deciding[:WITNESSES] or open_[:ASKED] or [other for _, other in truths[:WITNESSES]]
+        for other in chosen:
+            if (isinstance(other, Node) and other.kind is not Kind.SYSTEM) or isinstance(predicate.where, p.Always):
+                self._say(sentences.of_link(predicate.relation, item, other))
+            self.explain(predicate.where, other)
+
+    def _reachable(self, predicate: p.Reachable, item: Item) -> None:
+        truth = self.evaluator.truth(predicate, item)
+        if truth is False or not isinstance(item, Node):
+            self._say(f"nothing of that sort reaches {sentences.name(item)}")
+            return
+        for source, middle in self._ways(self.evaluator.reaching(predicate), item, truth):
+            if not _speaks_of_trust(predicate.source) or source.zone is None:
+                self.explain(predicate.source, source)
+            if predicate.through is not None and middle is not None:
+                self.explain(predicate.through, middle)
+
+    def _ways(self, reaching: Reaching, node: Node, truth: bool | None) -> list[tuple[Node, Node | None]]:
+        """Say by which path `node` is reached; give the ends whose facts matter: one way where it is certain, all known ones where not."""
+        nodes = self.evaluator.graph.nodes
+        ways = list((reaching.sure if truth else reaching.possible).ways(node.index))
+        for way in ways[:1]:
+            path = tuple(nodes[i].id for i in way.path)
+            self.path = self.path or path
+            self._say(sentences.of_path(nodes[way.source], node, path))
+        chosen = ways[:1] if truth else ways
+        return [(nodes[way.source], None if way.through is None else nodes[way.through]) for way in chosen]
+
+
+def _speaks_of_trust(predicate: p.Predicate) -> bool:
+    """Whether the sentence of the path, which names zone and trust of its source, already says it."""
+    return isinstance(predicate, p.Compare) and predicate.fact.name in ("trust", "zone")

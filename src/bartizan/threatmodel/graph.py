@@ -1,0 +1,114 @@
+"""The declared system as a graph: nodes, the flows between them, their relations both ways, and the zones they stand in.
+
+Data moves along declared flows and along the relations in `CARRIES`, from who calls to what is called. Only what is declared is an edge:
+a missing flow is no flow, a missing relation makes questions about that relation unknown but opens no path.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bartizan.model.errors import InputError, Place, UnknownName
+from bartizan.model.system import RELATIONS, SYSTEM_ID, Actor, Asset, Dataset, Element, Flow, Kind, System, Zone, elements_of, kind_of
+
+CARRIES = ("serves", "uses", "tools", "retrieves_from", "delegates_to")
+"""Relations along which requests, and with them an attacker's content, move to the named node."""
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A node with its surroundings. `related` maps each relation's name to nodes, or to None where the manifest does not say."""
+
+    index: int
+    id: str
+    kind: Kind
+    item: Element
+    zone: Zone | None
+    inflows: list[Edge] = field(default_factory=list)
+    outflows: list[Edge] = field(default_factory=list)
+    related: dict[str, list[Node] | None] = field(default_factory=dict)
+
+    @property
+    def at(self) -> Place | None:
+        return self.item.at
+
+
+@dataclass(slots=True, eq=False)
+class Edge:
+    """A flow with its ends. `crosses` is whether they stand in different zones; None where a zone is not declared."""
+
+    index: int
+    id: str
+    item: Flow
+    sender: Node
+    receiver: Node
+    crosses: bool | None
+    kind: None = None
+
+    @property
+    def at(self) -> Place | None:
+        return self.item.at
+
+
+class Graph:
+    """Nodes in the order of the manifest, the system first; `successors[i]` are the indices of the nodes that node i sends to.
+
+    Raises `UnknownName` where a flow, relation or zone names nothing, `InputError` where two nodes share an id.
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.zones = {zone.id: zone for zone in system.zones}
+        self.nodes = [Node(i, e.id, kind_of(e), e, self._zone(e)) for i, e in enumerate(elements_of(system))]
+        self.by_id = {node.id: node for node in self.nodes}
+        if len(self.by_id) < len(self.nodes):
+            twice = next(id for id, count in Counter(node.id for node in self.nodes).items() if count > 1)
+            raise InputError(f"two nodes are called '{twice}'", place=self.by_id[twice].at, cure="give each its own id")
+        self.of_kind: dict[Kind, list[Node]] = {kind: [] for kind in Kind}
+        for node in self.nodes:
+            self.of_kind[node.kind].append(node)
+        self._sent: list[dict[int, None]] = [{} for _ in self.nodes]
+        self.edges = [self._edge(i, flow) for i, flow in enumerate(system.flows, len(self.nodes))]
+        self._relate()
+        self.successors = [tuple(sent) for sent in self._sent]
+
+    def _zone(self, element: Element) -> Zone | None:
+        if isinstance(element, System) or element.zone is None:
+            return None
+        if element.zone not in self.zones:
+            raise UnknownName("zone", element.zone, list(self.zones), place=element.at)
+        return self.zones[element.zone]
+
+    def _find(self, id: str, place: Place | None) -> Node:
+        node = self.by_id.get(id)
+        if node is None:
+            raise UnknownName("node", id, list(self.by_id), place=place)
+        return node
+
+    def _edge(self, index: int, flow: Flow) -> Edge:
+        sender, receiver = self._find(flow.source, flow.at), self._find(flow.target, flow.at)
+        crosses = None if sender.zone is None or receiver.zone is None else sender.zone.id != receiver.zone.id
+        edge = Edge(index, f"{sender.id} -> {receiver.id}", flow, sender, receiver, crosses)
+        sender.outflows.append(edge)
+        receiver.inflows.append(edge)
+        self._sent[sender.index][receiver.index] = None
+        return edge
+
+    def _relate(self) -> None:
+        whole = self.nodes[0]
+        assert whole.id == SYSTEM_ID
+        for name, type in (("assets", Asset), ("datasets", Dataset), ("actors", Actor)):
+            whole.related[name] = [node for node in self.nodes if isinstance(node.item, type)]
+        for node in self.nodes[1:]:
+            node.related["system"] = [whole]
+            for name, (forward, inverse) in RELATIONS.items():
+                named: Iterable[str] | None = getattr(node.item, name, None)
+                node.related[forward] = None if named is None else [self._find(id, node.at) for id in dict.fromkeys(named)]
+                for other in node.related[forward] or ():
+                    inverses = other.related.setdefault(inverse, [])
+                    assert inverses is not None
+                    inverses.append(node)
+                    if name in CARRIES:
+                        self._sent[node.index][other.index] = None
