@@ -1,0 +1,46 @@
+"""Files that are either whole or absent, whatever moment the process or the machine dies at."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from bartizan.model.errors import EvidenceError
+
+
+def write_atomically(path: Path, data: bytes, mode: int, *, replace: bool = True) -> bool:
+    """Write `data` to `path` by way of a temporary file beside it, synced before it gets its name.
+
+    The file has `mode` from its first moment. With `replace` false an existing file stays, and the answer is False. Raises
+    `EvidenceError`.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                os.replace(temporary, path)
+            else:
+                os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise EvidenceError(f"cannot be written: {error.strerror}", place=str(path)) from error
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
