@@ -83,8 +83,8 @@ class Graph:
 
     def _find(self, id: str, place: Place | None) -> Node:
         node = self.by_id.get(id)
-        if node is None:
-            raise UnknownName("node", id, list(self.by_id), place=place)
+        if node is None or node.kind is Kind.SYSTEM:
+            raise UnknownName("node", id, [node.id for node in self.nodes[1:]], place=place)
         return node
 
     def _edge(self, index: int, flow: Flow) -> Edge:
