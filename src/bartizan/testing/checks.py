@@ -66,7 +66,10 @@ def described(check: Check) -> None:
 def light(checks: Iterable[Check], heavy: Sequence[str] = HEAVY) -> None:
     """Importing the files of `checks` loads none of `heavy`. Looked at in a fresh interpreter."""
     modules = sorted({check.module for check in checks})
-    code = "import sys, json, importlib; sys.path[:] = json.loads(sys.argv[1]); [*map(importlib.import_module, sys.argv[2:])]; print(*sys.modules)"
+    code = (
+        "import sys, json, importlib; sys.path[:] = json.loads(sys.argv[1]);"
+        "[*map(importlib.import_module, sys.argv[2:])]; print(*sys.modules)"
+    )
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-P", "-c", code, json.dumps(sys.path), *modules], capture_output=True, text=True, timeout=60, check=False
     )
