@@ -1,7 +1,8 @@
 """The bytes that are signed: canonical JSON of RFC 8785, for every value that a finding may hold.
 
-RFC 8785 knows neither NaN nor integers beyond 2**53. A finding may hold both, and evidence must not be lost over that: such numbers are
-written as `{"$number": "<text>"}` and read back as numbers. A dictionary that really has such a key gets one more `$` in front of it.
+RFC 8785 knows neither NaN nor integers beyond 2**53, and writes 1.0 as 1. Evidence must not be lost over that: numbers that it cannot
+hold (and, where the type matters, floats without a fraction) are written as `{"$number": "<text>"}` and read back as what they were. A
+dictionary that really has such a key gets one more `$` in front of it.
 Strings that are no Unicode (lone surrogates out of file names) are written with backslash escapes.
 """
 
@@ -23,20 +24,24 @@ _LARGEST = 2**53 - 1
 _NUMBER = "$number"
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, exact: bool = False) -> Any:
     """`value` (a struct, a container, numpy scalars and arrays included) as JSON types that RFC 8785 can write.
 
-    Raises `EvidenceError` where it holds something that is no data.
+    With `exact` a float without a fraction comes back as a float where nothing else says that it is one. Raises `EvidenceError` where it
+    holds something that is no data.
     """
     try:
-        return _writable(msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_convert))
+        return _writable(msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_convert), exact)
     except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
         raise EvidenceError(f"a value cannot be recorded: {error}", cure="give plain numbers, texts, lists and mappings") from error
 
 
 def canonical(value: Any) -> bytes:
-    """The RFC 8785 bytes of what `plain` gave (or of what was read back as JSON)."""
-    return rfc8785.dumps(value)
+    """The RFC 8785 bytes of what `plain` gave, or of what was read back as JSON. Raises `EvidenceError` where they cannot be written."""
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as error:
+        raise EvidenceError(f"not canonical JSON: {error}") from error
 
 
 def sha256(data: bytes) -> str:
@@ -61,7 +66,7 @@ def _convert(value: Any) -> Any:
     return to_list()
 
 
-def _writable(value: Any) -> Any:
+def _writable(value: Any, exact: bool) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool) or value is None:
@@ -69,10 +74,11 @@ def _writable(value: Any) -> Any:
     if isinstance(value, int):
         return int(value) if -_LARGEST <= value <= _LARGEST else {_NUMBER: str(int(value))}
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else {_NUMBER: repr(float(value))}
+        held = math.isfinite(value) and not (exact and value.is_integer())
+        return float(value) if held else {_NUMBER: repr(float(value))}
     if isinstance(value, dict):
-        return {("$" + k if _reserved(k) else _text(k)): _writable(v) for k, v in value.items()}
-    return [_writable(v) for v in value]
+        return {("$" + k if _reserved(k) else _text(k)): _writable(v, exact) for k, v in value.items()}
+    return [_writable(v, exact) for v in value]
 
 
 def _text(value: str) -> str:
@@ -96,6 +102,6 @@ def _restored(value: Any) -> Any:
 
 def _number(text: str) -> int | float:
     try:
-        return float(text) if text.lstrip("-") in {"nan", "inf"} else int(text)
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
     except ValueError as error:
         raise msgspec.ValidationError(f"not a number: {text[:40]}") from error

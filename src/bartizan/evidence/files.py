@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
+from typing import IO
 
 from bartizan.model.errors import EvidenceError
 
 
-def write_atomically(path: Path, data: bytes, mode: int, *, replace: bool = True) -> bool:
-    """Write `data` to `path` by way of a temporary file beside it, synced before it gets its name.
+def write_atomically(path: Path, data: bytes | IO[bytes], mode: int, *, replace: bool = True) -> bool:
+    """Write `data`, or what a file still holds, to `path` by way of a temporary file beside it, synced before it gets its name.
 
     The file has `mode` from its first moment. With `replace` false an existing file stays, and the answer is False. Raises
     `EvidenceError`.
@@ -20,7 +22,10 @@ def write_atomically(path: Path, data: bytes, mode: int, *, replace: bool = True
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
             with open(descriptor, "wb") as file:
-                file.write(data)
+                if isinstance(data, bytes):
+                    file.write(data)
+                else:
+                    shutil.copyfileobj(data, file)
                 file.flush()
                 os.fsync(file.fileno())
             if replace:

@@ -7,18 +7,31 @@ public/<id>.pem      every public key that was ever in use
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bartizan.evidence.files import sync_folder, write_atomically
 from bartizan.evidence.signing import PublicKey, Signer
+from bartizan.evidence.times import stamp
 from bartizan.model.errors import EvidenceError
 
 if TYPE_CHECKING:
     from bartizan.evidence.store import Store
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A public key of a keyring: its id, since when its file exists (RFC 3339, UTC), whether it signs now, and itself as PEM."""
+
+    id: str
+    created: str
+    current: bool
+    pem: str
 
 
 class Keyring:
@@ -39,17 +52,15 @@ class Keyring:
         self._publish(signer.public)
         return signer
 
-    def public(self) -> list[PublicKey]:
-        """All public keys, the signing one first, then by id. No private key is needed or read where there is none."""
-        found = {}
-        for path in sorted(self._public.glob("*.pem")):
+    def public(self) -> list[Held]:
+        """All public keys, the signing one first, then the newest first. Makes no key; raises `EvidenceError` for a damaged file."""
+        current = self._load(self._current).id if self._current.exists() else ""
+        found = []
+        for path in self._public.glob("*.pem"):
             key = PublicKey.load(path.read_bytes(), str(path))
-            found[key.id] = key
-        if self._current.exists():
-            current = self._load(self._current).public
-            found.pop(current.id, None)
-            return [current, *found.values()]
-        return list(found.values())
+            created = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+            found.append(Held(id=key.id, created=stamp(created), current=key.id == current, pem=key.pem().decode("ascii")))
+        return sorted(sorted(found, key=lambda k: k.created, reverse=True), key=lambda k: not k.current)
 
     def export(self, path: Path) -> PublicKey:
         """Write the public half of the signing key to `path` as PEM, for verifiers."""

@@ -18,7 +18,7 @@ from bartizan.evidence.canonical import canonical, parse, plain, sha256
 from bartizan.evidence.signing import PublicKey
 from bartizan.evidence.times import moment, stamp
 from bartizan.model.errors import EvidenceError
-from bartizan.model.findings import Budget, Finding, Input, Job, Outcome
+from bartizan.model.findings import Finding, Job, Outcome
 from bartizan.model.risks import Evidence, Risk, Subject
 from bartizan.model.system import Actor, Asset, Dataset, Decision, System
 
@@ -82,33 +82,17 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return node
 
 
-class _Job(msgspec.Struct, frozen=True, kw_only=True):
-    check: str
-    version: str
-    threats: tuple[str, ...]
-    subject: _Node
-    related: tuple[_Node, ...]
-    parameters: dict[str, Any]
-    confidence: float
-    seed: int
-    budget: Budget
-    inputs: tuple[Input, ...]
-    digest: str
+class _Job(Job, frozen=True, kw_only=True):
+    """A job as it is recorded: its nodes say of which type they are, and its folder is left out."""
+
+    subject: _Node  # type: ignore[assignment]
+    related: tuple[_Node, ...] = ()  # type: ignore[assignment]
 
     def job(self) -> Job:
-        return Job(
-            check=self.check,
-            version=self.version,
-            threats=self.threats,
-            subject=self.subject.value(),
-            related=tuple(node.value() for node in self.related),  # type: ignore[misc]  # a system is never related
-            parameters=self.parameters,
-            confidence=self.confidence,
-            seed=self.seed,
-            budget=self.budget,
-            inputs=self.inputs,
-            digest=self.digest,
-        )
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        fields["subject"] = self.subject.value()
+        fields["related"] = tuple(node.value() for node in self.related)
+        return Job(**fields)
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -184,7 +168,7 @@ def check_result(outcome: Outcome, findings: tuple[Finding, ...], link: Link, ke
         "cpuSeconds": plain(outcome.cpu_seconds),
         "environment": environment,
         "environmentDigest": {"sha256": sha256(canonical(environment))},
-        "findings": plain(findings),
+        "findings": [_finding(finding) for finding in findings],
         "late": plain(late),
     }
     return _statement(Entry.CHECK_RESULT, subjects_of(job), predicate)
@@ -233,10 +217,16 @@ def kind_of(payload: bytes) -> Entry:
 
 def subjects_of(job: dict[str, Any]) -> list[tuple[str, str]]:
     """What a recorded job is about: (name, SHA-256) of each input that was there, and of the node's declaration itself."""
-    found = {i["uri"]: i["digest"].removeprefix("sha256:") for i in job["inputs"] if i["digest"] is not None}
-    ((_, node),) = job["subject"].items()
-    found[f"declaration:{node.get('id', 'system')}"] = sha256(canonical(_without_places(node)))
+    found = {i["uri"]: i["digest"].removeprefix("sha256:") for i in job.get("inputs", ()) if i["digest"] is not None}
+    for node in job["subject"].values():
+        found[f"declaration:{node.get('id', 'system')}"] = sha256(canonical(_without_places(node)))
     return list(found.items())
+
+
+def held_in(payload: bytes) -> tuple[list[tuple[str, str]], str]:
+    """The subjects and the digest of the environment that the job and the environment recorded in `payload` call for."""
+    predicate = msgspec.json.decode(payload)["predicate"]
+    return subjects_of(predicate["job"]), sha256(canonical(predicate["environment"]))
 
 
 def evidence_of(statement: Statement[CheckResult], digest: str, signature: str, key: str) -> Evidence:
@@ -296,7 +286,12 @@ def _job(job: Job) -> dict[str, Any]:
     del recorded["root"]
     recorded["subject"] = _node(job.subject)
     recorded["related"] = [_node(node) for node in job.related]
+    recorded["parameters"] = plain(job.parameters, exact=True)
     return recorded
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {**plain(finding), "details": plain(finding.details, exact=True)}
 
 
 def _node(node: System | Actor | Dataset | Asset) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from bartizan.evidence.merkle import leaf_hash, root_of
 from bartizan.evidence.signing import PublicKey, Signer
 from bartizan.evidence.statements import Entry, Link, Noted
 from bartizan.evidence.times import dating_problem, moment, now, stamp
+from bartizan.evidence.verification import NOTHING
 from bartizan.model.errors import EvidenceError
 from bartizan.model.findings import Outcome
 from bartizan.model.report import Chain
@@ -32,9 +33,6 @@ from bartizan.model.system import Decision
 
 DATABASE = "evidence.db"
 CHECKPOINT = "checkpoint.json"
-NOTHING = "0" * 64
-"""The `previous` of the first entry, and the head of an empty chain."""
-
 _OF_KIND = "SELECT seq, kind, key, payload, signature, digest FROM entries WHERE kind = ? ORDER BY seq"
 _OF_TOPIC = "SELECT seq, kind, key, payload, signature, digest FROM entries WHERE kind = ? AND topic = ? ORDER BY seq"
 _NEWEST = "SELECT seq, kind, key, payload, signature, digest FROM entries WHERE kind = ? AND topic = ? ORDER BY seq DESC LIMIT 1"
@@ -56,6 +54,7 @@ class Store:
         self._signer = signer
         self._clock = clock
         self._lock = threading.RLock()
+        self._added = False
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = True, key: Signer | None = None, clock: Callable[[], dt.datetime] = now) -> Store:
@@ -81,8 +80,12 @@ class Store:
         return store
 
     def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
+        """Close the database, after signing a checkpoint where entries were added."""
+        try:
+            if self._added:
+                self.checkpoint()
+        finally:
+            self._connection.close()
 
     def __enter__(self) -> Store:
         return self
@@ -135,6 +138,12 @@ class Store:
             self._add(Entry.ROTATION, new.id, lambda link, key: statements.rotated(new.public, link, key))
         self._signer = new
         self.checkpoint()
+
+    def rotate(self) -> PublicKey:
+        """Replace the key of this store (`Keyring.rotate`, in the folder `keys` beside the database); returns the new one."""
+        from bartizan.evidence.keyring import Keyring
+
+        return Keyring(self.folder / "keys").rotate(self).public
 
     def checkpoint(self) -> Checkpoint:
         """Sign the present state of the chain; the newest one also stands beside the database, to be kept elsewhere.
@@ -207,15 +216,35 @@ class Store:
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'origin'").fetchone()
         return str(row[0]) if row else ""
 
-    def connection(self) -> sqlite3.Connection:
-        """The database itself, for verification and export."""
-        return self._connection
-
     def signer(self) -> Signer:
         """The key that signs now. Raises `EvidenceError` where the store was opened for reading."""
         self._writing()
         with told(self.path):
             return self._signing_key()
+
+    # export
+
+    def public_keys(self) -> list[PublicKey]:
+        """The public keys that ever signed here, by id."""
+        return [key for _, key in sorted(self._keys().items())]
+
+    def envelopes(self, size: int) -> Iterator[bytes]:
+        """The first `size` entries as DSSE envelopes in canonical JSON."""
+        with self._lock, told(self.path):
+            rows = self._connection.execute("SELECT key, payload, signature FROM entries WHERE seq <= ? ORDER BY seq", (size,))
+            for key, payload, signature in rows:
+                yield dsse.Envelope(payload_type=dsse.IN_TOTO, payload=payload, key=key, signature=signature).encode()
+
+    def checkpoints(self, size: int) -> list[Checkpoint]:
+        """The signed checkpoints over at most `size` entries, oldest first."""
+        with self._lock, told(self.path):
+            rows = self._connection.execute("SELECT envelope FROM checkpoints WHERE size <= ? ORDER BY size, time", (size,)).fetchall()
+        return [checkpoints.decode(envelope) for (envelope,) in rows]
+
+    def artefact_digests(self, size: int) -> list[str]:
+        """The digests of the artefacts that the first `size` entries name, sorted."""
+        named = {d for e in self.evidence() if e.seq <= size for f in e.findings for d in statements.digests_in(f)}
+        return sorted(named)
 
     # the chain
 
@@ -233,6 +262,7 @@ class Store:
             )  # fmt: skip
             self._connection.execute("INSERT INTO keys VALUES (?, ?) ON CONFLICT DO NOTHING", (signer.id, signer.public.der))
             self._connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._added = True
         return link.seq
 
     def _writing(self) -> None:
