@@ -49,11 +49,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Threat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A way in which a kind of asset can come to harm. `when` is a data-only predicate (see `threatmodel.predicate`)."""
+    """A way in which a kind of asset can come to harm. `when` is a data-only predicate (see `catalog.predicates`).
+
+    `family` may be left out of a threat in a file that names one for all of its threats; a loaded catalogue always has it.
+    """
 
     id: str
     title: str
-    family: str
+    family: str = ""
     ai: bool
     stride: tuple[Stride, ...]
     against: tuple[Kind, ...]
