@@ -1,0 +1,1 @@
+"""Checks of who may write the files of data sets and models."""

@@ -1,0 +1,1 @@
+"""Model files: what they are by content, whether loading them runs code, and who loads them."""
