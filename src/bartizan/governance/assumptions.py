@@ -37,7 +37,10 @@ QUERIES_PER_ATTEMPT = 1_000.0
 """Queries that one attempt at a loss takes."""
 
 ATTEMPTS_WITHOUT_QUERIES = 10
-"""Attempts in a campaign against what no declared actor reaches by a flow: a data set, an artefact, a pipeline."""
+"""Attempts in a campaign that does not spend queries, or against what no declared actor reaches by a flow."""
+
+OFFLINE_FAMILIES = frozenset({"supply-chain", "training", "governance", "data-governance", "operation"})
+"""Families of threats whose attempts are not queries, whatever flows reach the node: no quota caps them."""
 
 MOST_ATTEMPTS = 3_000
 """Attempts are counted up to here; beyond it they change no level."""

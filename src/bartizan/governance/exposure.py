@@ -122,8 +122,10 @@ class Approaches:
                     heapq.heappush(queue, (-min(-negative, limits.get(after, math.inf)), after))
         return reached
 
-    def exposure(self, element: str, path: tuple[str, ...], rates: Mapping[str, Mapping[str, float]], quotas: Quotas) -> Exposure:
-        """Campaigns and attempts against one node, with the rates of `rates(quotas.limits)`.
+    def exposure(
+        self, element: str, path: tuple[str, ...], rates: Mapping[str, Mapping[str, float]], quotas: Quotas, *, by_queries: bool
+    ) -> Exposure:
+        """Campaigns and attempts against one node, with the rates of `rates(quotas.limits)`; attempts spend queries if `by_queries`.
 
         An actor attacks through the entrance that lets most through; the best equipped actor sets the attempts.
         """
@@ -136,11 +138,11 @@ class Approaches:
             campaigns, spread = max(assumptions.CAMPAIGNS_PER_YEAR[trust], math.fsum(declared)), assumptions.CAMPAIGN_SPREAD
             source = f"least trusted approach: {trust.value}"
         rate = max((rates[a.id].get(element, 0.0) for a in reaching if a.id != element), default=0.0)
-        if rate > 0.0:
+        if rate > 0.0 and by_queries:
             attempts = int(rate * assumptions.CAMPAIGN_DAYS / assumptions.QUERIES_PER_ATTEMPT)
             budget = f"up to {rate:,.0f} queries a day"
         else:
-            attempts, budget = assumptions.ATTEMPTS_WITHOUT_QUERIES, "no actor reaches it by a flow"
+            attempts, budget = assumptions.ATTEMPTS_WITHOUT_QUERIES, "not by queries" if rate > 0.0 else "no actor reaches it by a flow"
         attempts = max(1, min(assumptions.MOST_ATTEMPTS, attempts))
         why = f"about {campaigns:g} campaigns a year ({source}), {attempts} attempts each ({budget})"
         seqs = {seq for id in self._upstream(element) for seq in quotas.evidence.get(id, ())} if quotas.evidence else set()

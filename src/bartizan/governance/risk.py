@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bartizan.governance import assumptions, register
-from bartizan.governance.exposure import Approaches, Exposure, enforced_quotas
+from bartizan.governance.exposure import Approaches, Exposure, Quotas, enforced_quotas
 from bartizan.governance.success import (
     PROBABILITY_CAP,
     Counts,
@@ -101,6 +101,7 @@ def risks_of(
         threat = catalog.threat(instance.threat)
         key = (threat.id, instance.element)
         node = element(system, instance.element)
+        by_queries = threat.family not in assumptions.OFFLINE_FAMILIES
         declared = (node.impact if isinstance(node, Asset) else None) or system.impact
         case = Case(
             threat=threat,
@@ -108,8 +109,8 @@ def risks_of(
             impact=declared or assumptions.UNDECLARED_IMPACT,
             impact_declared=declared is not None,
             owner=(node.owner if isinstance(node, Asset) else None) or system.owner,
-            before=approaches.exposure(instance.element, instance.path, free, type(quotas)()),
-            after=approaches.exposure(instance.element, instance.path, bound, quotas),
+            before=approaches.exposure(instance.element, instance.path, free, Quotas(), by_queries=by_queries),
+            after=approaches.exposure(instance.element, instance.path, bound, quotas, by_queries=by_queries),
             said=tuple(said.get(key, ())),
             stale=tuple(sorted({s.seq for s in old.get(key, ())})),
             claims=tuple(c for c in claims if _concerns(c, threat, instance.element, catalog)),
