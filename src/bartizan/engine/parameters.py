@@ -19,8 +19,9 @@ def parameters_of(check: Check, appetite: Appetite, overrides: Mapping[str, Any]
     A tolerance of the manifest applies under one of three keys, the later winning: the check's area (`privacy`), its own
     name (`membership`), its id (`privacy.membership`). A number sets the parameter `tolerance`, if the check has one.
     A table sets parameters by name, where any other character than a letter or digit counts as an underscore
-    (`tpr_at_fpr_0.001` is the parameter `tpr_at_fpr_0_001`). Under an id every name must be a parameter of the check; under
-    an area or a bare name the rest is meant for other checks. Then `overrides` set parameters by their exact names.
+    (`tpr_at_fpr_0.001` is the parameter `tpr_at_fpr_0_001`); tolerances are numbers, so a switch is 0 or 1. Under an id
+    every name must be a parameter of the check; under an area or a bare name the rest is meant for other checks.
+    Then `overrides` set parameters by their exact names.
     Raises `UnknownName` for a name that is no parameter, `InputError` for a value of the wrong type.
     """
     known = {parameter.name: parameter for parameter in check.parameters}
@@ -67,8 +68,8 @@ def _typed(check: Check, parameter: Parameter, value: Any, place: Place | None) 
             return float(value)
         case "integer" if number and float(value).is_integer():
             return int(value)
-        case "boolean" if isinstance(value, bool):
-            return value
+        case "boolean" if isinstance(value, bool) or value in (0, 1):
+            return bool(value)
         case "string" if isinstance(value, str):
             return value
     raise InputError(f"parameter '{parameter.name}' of {check.id} must be of type {parameter.type}, not {value!r}", place=place)
