@@ -222,19 +222,15 @@ def _union(arms: tuple[Any, ...]) -> Reader:
 
 
 def _struct(wanted: Any) -> Reader:
-    # fields are compiled on first use, so that a struct may contain itself
+    # the fields are compiled on first use, so that a struct may contain itself
+    names = [f for f in msgspec.structs.fields(wanted) if f.name != "at"]
+    places = len(names) < len(msgspec.structs.fields(wanted))
+    required = [f.encode_name for f in names if f.required]
     table: dict[str, tuple[str, Reader, bool]] = {}
-    required: list[str] = []
-    places = any(f.name == "at" for f in msgspec.structs.fields(wanted))
 
     def prepare() -> None:
         hints = typing.get_type_hints(wanted)
-        for field in msgspec.structs.fields(wanted):
-            if field.name == "at":
-                continue
-            table[field.encode_name] = field.name, reader(hints[field.name]), not field.required
-            if field.required:
-                required.append(field.encode_name)
+        table.update({f.encode_name: (f.name, reader(hints[f.name]), not f.required) for f in names})
 
     def read(node: yaml.Node, name: str) -> Any:
         if not table:
@@ -288,8 +284,9 @@ def _label(wanted: Any, node: yaml.MappingNode) -> str:
     said = {k.value: v.value for k, v in node.value if isinstance(k, yaml.ScalarNode) and isinstance(v, yaml.ScalarNode)}
     names = {f.encode_name for f in msgspec.structs.fields(wanted)}
     word = wanted.__name__.lower()
-    if "kind" in names and said.get("kind"):
-        word = one_line(said["kind"], 40)
+    kinds = typing.get_type_hints(wanted).get("kind")
+    if isinstance(kinds, type) and issubclass(kinds, Enum) and said.get("kind") in {str(kind.value) for kind in kinds}:
+        word = said["kind"]
     name = next((said[key] for key in ("id", "name") if key in names and said.get(key)), None)
     return f"{word} '{one_line(name, 80)}'" if name else word
 
