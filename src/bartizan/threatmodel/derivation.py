@@ -67,11 +67,12 @@ def _instances(threat: Threat, predicate: predicates.Predicate, evaluator: Evalu
 
 
 def _instance(threat: Threat, node: Node, explanation: Explanation, *, certain: bool, priority: float) -> ThreatInstance:
+    plain = sentences.of_kind(node)  # worth saying only where there is nothing else to say
     return ThreatInstance(
         threat=threat.id,
         element=node.id,
         certain=certain,
-        because=tuple(explanation.because) or (sentences.of_kind(node),),
+        because=tuple(fact for fact in explanation.because if fact != plain) or (plain,),
         path=explanation.path,
         questions=explanation.questions(threat.question),
         priority=priority,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from bartizan.catalog import predicates as p
-from bartizan.catalog.vocabulary import FACTS, Fact, Relation
+from bartizan.catalog.vocabulary import FACTS, Fact, Relation, Sort
 from bartizan.model.system import Asset, Kind, Trust
 from bartizan.model.threats import Question
 from bartizan.threatmodel import sentences
@@ -53,8 +53,7 @@ class Explanation:
             case p.Compare():
                 self._fact(predicate.fact, item)
             case p.Declared():
-                said = predicate.said is (self.evaluator.truth(predicate, item) is True)
-                self._say(sentences.of_declaration(predicate.fact, item, said) if fits(predicate.fact, item) else sentences.of_kind(item))
+                self._declaration(predicate.fact, item)
             case p.Related():
                 self._related(predicate, item)
             case p.Reachable():
@@ -98,6 +97,17 @@ class Explanation:
                 self._ask(FACTS["task"], "task", node)
         else:
             self._ask(fact, fact.field, item)
+
+    def _declaration(self, fact: Fact, item: Item) -> None:
+        """The value where there is one, the silence where there is none."""
+        if not fits(fact, item):
+            self._say(sentences.of_kind(item))
+            return
+        value = self.evaluator.value(fact, item)
+        if value is None or fact.sort is Sort.PART:
+            self._say(sentences.of_declaration(fact, item, value is not None))
+        else:
+            self._say(sentences.of_fact(fact, item, value))
 
     def _exposed(self, node: Node, exposed: bool | None) -> None:
         if exposed is False:

@@ -32,7 +32,9 @@ class Way(NamedTuple):
 
 def _avoids_one(kept: list[Arrival], label: Label) -> bool:
     """Whether `label` avoids a node that every kept one holds; at most one more is kept than a label has nodes."""
-    return not kept or not frozenset.intersection(*(a.label for a in kept)) <= label
+    if not kept or len(kept) > len(label):
+        return not kept
+    return not frozenset.intersection(*[a.label for a in kept]) <= label
 
 
 def _avoids_two(kept: list[Arrival], label: Label) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from bartizan.catalog.vocabulary import Fact, Relation, Sort
-from bartizan.model.system import Kind, Subject
+from bartizan.model.system import RELATIONS, Kind, Subject
 from bartizan.threatmodel.evaluation import Item
 from bartizan.threatmodel.graph import Edge, Node
 
@@ -95,6 +95,8 @@ def of_fact(fact: Fact, item: Item, value: Any) -> str:
     if isinstance(value, bool):
         yes, no = _TRUTHS.get(fact.name, (f"has {_words(fact.name)}", f"has no {_words(fact.name)}"))
         return f"{subject} {yes if value else no}"
+    if fact.name in RELATIONS and value:
+        return f"{subject} {_LINKS[RELATIONS[fact.name][0]][0].format(_short(_list(value)))}"
     match fact.name:
         case "kind":
             return of_kind(item)
