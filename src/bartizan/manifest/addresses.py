@@ -57,7 +57,8 @@ def format_of(name: str) -> Format | None:
 
     `.bin`, `.json`, `.txt` and `.pb` belong to many programs and are taken only with the names that one program gives them.
     """
-    path = PurePosixPath(name.split("?", 1)[0].split("#", 1)[0].lower())
+    bare = re.split("[?#]", name, maxsplit=1)[0] if "://" in name else name
+    path = PurePosixPath(bare.lower())
     if path.suffix in _COMPRESSED:
         path = path.with_suffix("")
     if path.name == "saved_model.pb":

@@ -193,6 +193,8 @@ class _Reading:
         remote = _keyword(call, "trust_remote_code")
         trusted = isinstance(remote, ast.Constant) and remote.value is True
         revision = self._text(_keyword(call, "revision"))
+        if task == "text-generation":
+            self.facts.language.setdefault("transformers", call.lineno)
         self.facts.models.append(NamedModel(name, call.lineno, task, hub=True, revision=revision, remote_code=trusted))
 
     def _dotted(self, node: ast.expr) -> str:
