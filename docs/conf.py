@@ -5,9 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import generate  # noqa: E402  (found through the line above)
+import generate
 
-import bartizan  # noqa: E402
+import bartizan
 
 project = "bartizan"
 author = "The bartizan authors"

@@ -42,7 +42,9 @@ def cli_page() -> str:
         command = importlib.import_module(f"bartizan.cli.{name}").command
         parts.append(f"## bartizan {name}\n\n{_help(command, f'bartizan {name}')}")
         if isinstance(command, click.Group):
-            parts.extend(f"### bartizan {name} {sub}\n\n{_help(child, f'bartizan {name} {sub}')}" for sub, child in command.commands.items())
+            parts.extend(
+                f"### bartizan {name} {sub}\n\n{_help(child, f'bartizan {name} {sub}')}" for sub, child in command.commands.items()
+            )
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,7 +55,10 @@ def _help(command: click.Command, name: str) -> str:
 
 def checks_page() -> str:
     """Every check with its threats, parameters and cost."""
-    parts = ["# Checks", "Each is run by `bartizan assess` where its threats fire. Parameters are set in the manifest under `appetite.tolerances`."]
+    parts = [
+        "# Checks",
+        "Each is run by `bartizan assess` where its threats fire. Parameters are set in the manifest under `appetite.tolerances`.",
+    ]
     parts.extend(_check(check) for check in registry.load().values())
     return "\n\n".join(parts) + "\n"
 
@@ -111,18 +116,27 @@ def controls_page() -> str:
 
 def frameworks_page() -> str:
     """Every framework with the entries that the catalogue refers to."""
-    parts = ["# Frameworks", "Identifiers, titles and dates are facts of their publishers; what bartizan says about them is its own reading."]
+    parts = [
+        "# Frameworks",
+        "Identifiers, titles and dates are facts of their publishers; what bartizan says about them is its own reading.",
+    ]
     for f in catalogue.load().frameworks.values():
         rows = [(f"`{c.id}`", c.title or "-", str(c.applies_from or "")) for c in f.clauses]
         scope = "all entries" if f.complete else "the entries that the catalogue refers to"
-        parts.append(f"## {f.title} ({f.version})\n\n`{f.id}`, {f.publisher}; {scope}. {f.note or ''}\n\n" + _table(("id", "title", "applies from"), rows))
+        parts.append(
+            f"## {f.title} ({f.version})\n\n`{f.id}`, {f.publisher}; {scope}. {f.note or ''}\n\n"
+            + _table(("id", "title", "applies from"), rows)
+        )
     return "\n\n".join(parts) + "\n"
 
 
 def manifest_page() -> str:
     """Every section and key of the manifest, from its JSON Schema."""
     whole = schema()
-    parts = ["# Manifest", "Every key of `bartizan.yaml`. `bartizan schema` prints the JSON Schema for editors. What is left out is unknown, never 'no'."]
+    parts = [
+        "# Manifest",
+        "Every key of `bartizan.yaml`. `bartizan schema` prints the JSON Schema for editors. What is left out is unknown, never 'no'.",
+    ]
     for name, section in whole["properties"].items():
         parts.append(f"## {name}\n\n{_object(_resolve(section.get('items', section), whole), whole)}")
     return "\n\n".join(parts) + "\n"
@@ -131,7 +145,10 @@ def manifest_page() -> str:
 def _object(section: dict[str, Any], whole: dict[str, Any]) -> str:
     lines = [section.get("description", "").split("\n\n")[0]]
     required = set(section.get("required", ()))
-    rows = [(f"`{key}`" + (" (required)" if key in required else ""), _type(value, whole)) for key, value in section.get("properties", {}).items()]
+    rows = [
+        (f"`{key}`" + (" (required)" if key in required else ""), _type(value, whole))
+        for key, value in section.get("properties", {}).items()
+    ]
     return "\n\n".join([*lines, _table(("key", "value"), rows) if rows else _type(section, whole)])
 
 

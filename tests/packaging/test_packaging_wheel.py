@@ -1,4 +1,4 @@
-"""The wheel, installed alone into an empty environment: everything imports, every help prints, `assess` ends in verdicts, not tracebacks."""
+"""The wheel, alone in an empty environment: everything imports, every help prints, `assess` ends in verdicts, not tracebacks."""
 
 from __future__ import annotations
 

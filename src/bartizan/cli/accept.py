@@ -23,7 +23,8 @@ def command(risk: str, path: Path, by: str, why: str, until: str, action: str) -
     state, the decision is void and the risk is open again."""
     from bartizan.cli.explain import choose
     from bartizan.cli.state import opened
-    from bartizan.model.system import Action, Decision
+    from bartizan.governance.register import decide
+    from bartizan.model.system import Action
     from bartizan.workflows import register
     from bartizan.workflows.assess import plan
 
@@ -31,14 +32,10 @@ def command(risk: str, path: Path, by: str, why: str, until: str, action: str) -
         end = dt.date.fromisoformat(until)
     except ValueError:
         raise InputError(f"'{until}' is no date", place="--until", cure="write YYYY-MM-DD") from None
-    if end <= register.now().date():
-        raise InputError(f"{end} is not in the future", place="--until")
-    if not by.strip() or not why.strip():
-        raise InputError("a decision needs a name and a reason", place="--by, --why")
     with opened(path, sign=True) as (project, store):
         risks, _ = register.risks(project, store, plan(project))
         found = choose(risk, risks)
-        store.decide(Decision(risk=found.id, action=Action(action), by=by, why=why, until=end, state=found.state))
+        store.decide(decide(found, Action(action), by=by, why=why, until=end, today=register.now().date()))
         after, _ = register.risks(project, store, plan(project))
         store.note_risks(after, register.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
     click.echo(f"{found.id} ({found.threat} against {found.asset}): {action}, by {by}, until {end}. Void as soon as the risk changes.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_options(command: Callable[..., int]) -> Callable[..., int]:
     """The options that say what to run and how; the command gets them as one `Options`."""
 
-    @click.option("--only", multiple=True, metavar="CHECK", help="Run only this check or area; may be given again.")
+    @click.option("--only", multiple=True, metavar="CHECK", help="Run only this check, area or check@node; may be given again.")
     @click.option("--fail-on", metavar="RULE", help="What makes the exit code 1. Default: the manifest's rule, else 'fail'.")
     @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random choice.")
     @click.option("--time-limit", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help="Seconds one job may take.")
@@ -44,11 +44,11 @@ def run_options(command: Callable[..., int]) -> Callable[..., int]:
 @run_options
 @click.option("--executor", type=click.Choice(["processes", "inline"]), default="processes", show_default=True, help="Where jobs run.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes at once; the machine's cores by default.")
-@click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a report; its suffix says the format.")
+@click.option(
+    "--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a report; its suffix says the format."
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
-def command(
-    path: Path, form: str, options: Options, executor: str, workers: int | None, reports: tuple[Path, ...], quiet: bool
-) -> int:
+def command(path: Path, form: str, options: Options, executor: str, workers: int | None, reports: tuple[Path, ...], quiet: bool) -> int:
     """Attack and inspect what the manifest declares, keep signed evidence, compute the residual risk.
 
     What was proved on unchanged things is not run again. Ctrl-C keeps what is done. Exit code: 0 nothing beyond tolerance, 1 findings

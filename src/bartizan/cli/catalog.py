@@ -31,7 +31,7 @@ def command(section: str, id: str | None, extra: tuple[Path, ...], form: str) ->
     elif form == "json":
         click.echo(json_text(list(entries.values())))
     else:
-        click.echo(table(*ROWS[section](entries)))
+        click.echo(table(*rows(section, catalog)))
 
 
 def entries_of(catalog: Catalog, section: str) -> dict[str, msgspec.Struct]:
@@ -64,12 +64,14 @@ def page(entry: msgspec.Struct) -> str:
     return "\n".join(lines)
 
 
-ROWS = {
-    "threats": lambda e: (("threat", "family", "stride", "title"), [(t.id, t.family, "".join(t.stride), t.title) for t in e.values()]),
-    "controls": lambda e: (("control", "phases", "title"), [(c.id, ", ".join(c.phases), c.title) for c in e.values()]),
-    "frameworks": lambda e: (
-        ("framework", "version", "entries", "title"),
-        [(f.id, f.version, f"{len(f.clauses)}{'' if f.complete else ' listed'}", f.title) for f in e.values()],
-    ),
-    "checklist": lambda e: (("item", "group", "title"), [(i.id, i.group, i.title) for i in e.values()]),
-}
+def rows(section: str, catalog: Catalog) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """The heads and rows of the table of one section."""
+    if section == "threats":
+        return ("threat", "family", "stride", "title"), [(t.id, t.family, "".join(t.stride), t.title) for t in catalog.threats.values()]
+    if section == "controls":
+        return ("control", "phases", "title"), [(c.id, ", ".join(c.phases), c.title) for c in catalog.controls.values()]
+    if section == "frameworks":
+        sizes = {f.id: f"{len(f.clauses)}" if f.complete else f"{len(f.clauses)} listed" for f in catalog.frameworks.values()}
+        listed = [(f.id, f.version, sizes[f.id], f.title) for f in catalog.frameworks.values()]
+        return ("framework", "version", "entries", "title"), [*listed]
+    return ("item", "group", "title"), [(i.id, i.group, i.title) for i in catalog.checklist]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import sqlite3
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -21,10 +19,13 @@ from bartizan.engine import extras, registry
 def command(form: str) -> int:
     """Say which versions are at work, which extras are installed, which checks each would bring, and what is wrong."""
     checks, problems = registry.load_all()
-    core = {name: _version(name) for name in ("click", "cryptography", "jinja2", "msgspec", "numpy", "packaging", "PyYAML", "rfc8785")}
+    core = {
+        name: extras.version(name) or "missing"
+        for name in ("click", "cryptography", "jinja2", "msgspec", "numpy", "packaging", "PyYAML", "rfc8785")
+    }
     parts = {
-        name: {"installed": all(importlib.util.find_spec(m) for m in modules), "checks": sorted(c.id for c in checks.values() if c.extra == name)}
-        for name, modules in extras.MODULES.items()
+        name: {"missing": extras.missing("bartizan", name), "checks": sorted(c.id for c in checks.values() if c.extra == name)}
+        for name in extras.offered()
     }
     if form == "json":
         facts = {"bartizan": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
@@ -33,7 +34,7 @@ def command(form: str) -> int:
     click.echo(f"bartizan {__version__} on Python {platform.python_version()}, {sys.platform}, SQLite {sqlite3.sqlite_version}")
     click.echo("  ".join(f"{name} {v}" for name, v in core.items()) + "\n")
     rows = [
-        (name, "installed" if part["installed"] else f"pip install 'bartizan[{name}]'", len(part["checks"]), ", ".join(part["checks"]) or "-")
+        (name, extras.command("bartizan", name) if part["missing"] else "installed", len(part["checks"]), ", ".join(part["checks"]) or "-")
         for name, part in parts.items()
     ]
     click.echo(table(("extra", "state", "checks", "which"), rows))
@@ -41,10 +42,3 @@ def command(form: str) -> int:
     for problem in problems:
         click.echo(f"{click.style('problem', fg='red')}: {problem}")
     return 2 if problems else 0
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "missing"

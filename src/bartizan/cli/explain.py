@@ -9,7 +9,7 @@ import click
 from bartizan.cli.options import format_option, project_argument
 from bartizan.cli.show import json_text, percent, table
 from bartizan.cli.summary import finding_rows
-from bartizan.model.errors import UnknownName
+from bartizan.governance.register import find as find_risk
 from bartizan.model.risks import Risk
 
 
@@ -49,7 +49,5 @@ def command(risk: str, path: Path, form: str) -> None:
 
 def choose(name: str, risks: tuple[Risk, ...]) -> Risk:
     """The risk called `name`: its id, the start of its id, or threat:asset. Raises `UnknownName`."""
-    found = [r for r in risks if name in (r.id, f"{r.threat}:{r.asset}")] or [r for r in risks if len(name) > 3 and r.id.startswith(name)]
-    if len(found) != 1:
-        raise UnknownName("risk", name, [r.id for r in risks] + [f"{r.threat}:{r.asset}" for r in risks])
-    return found[0]
+    named = {f"{r.threat}:{r.asset}": r for r in risks}
+    return named[name] if name in named else find_risk(risks, name)

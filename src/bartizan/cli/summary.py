@@ -45,10 +45,7 @@ def measure_text(measure: Measure) -> str:
 
 def finding_rows(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
     """One row for each finding: verdict, check, asset, what it measured or says."""
-    return [
-        (f.verdict, f.check, f.asset, f"{f.title}" + (f": {measure_text(f.measures[0])}" if f.measures else ""))
-        for f in findings
-    ]
+    return [(f.verdict, f.check, f.asset, f"{f.title}" + (f": {measure_text(f.measures[0])}" if f.measures else "")) for f in findings]
 
 
 def whole(report: Report, path: Path) -> str:

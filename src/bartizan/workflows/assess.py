@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bartizan.engine import planner, registry, runner
 from bartizan.engine.ports import Executor, Listener
@@ -30,7 +30,7 @@ class Options:
 
     only: Sequence[str] = ()
     seed: int = 0
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     fresh: bool = False
     fail_on: str | None = None
 
@@ -40,9 +40,7 @@ def plan(project: Project, options: Options | None = None) -> tuple[Job, ...]:
     options = options or Options()
     checks = registry.load()
     registry.validate(checks.values(), project.catalog.threats, project.catalog.controls)
-    return planner.plan(
-        project.system, project.model, checks, project.root, only=options.only, seed=options.seed, budget=options.budget
-    )
+    return planner.plan(project.system, project.model, checks, project.root, only=options.only, seed=options.seed, budget=options.budget)
 
 
 def assess(project: Project, executor: Executor, listener: Listener, options: Options | None = None) -> Assessment:

@@ -44,7 +44,9 @@ class Project:
         own = [self.root / name for name in self.system.catalogs]
         for path, name in zip(own, self.system.catalogs, strict=True):
             if not path.exists():
-                raise InputError(f"catalogs: nothing at '{name}'", place=self.manifest.name, cure="name a file or folder beside the manifest")
+                raise InputError(
+                    f"catalogs: nothing at '{name}'", place=self.manifest.name, cure="name a file or folder beside the manifest"
+                )
         return own
 
 

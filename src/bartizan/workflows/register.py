@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import msgspec
 
 import bartizan
-from bartizan.engine import registry, runner
+from bartizan.engine import planner, registry, runner
 from bartizan.evidence import Store
 from bartizan.governance import checklist, controls, coverage, policy, risk
 from bartizan.model.checks import Check
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Budget, Finding, Job, Outcome, Verdict
-from bartizan.model.report import Chain, Gap, Report
-from bartizan.model.risks import Evidence, Risk, digest_of
+from bartizan.model.report import Gap, Report
+from bartizan.model.risks import Evidence, Risk
 from bartizan.workflows.project import Project
 
 
@@ -41,8 +41,8 @@ def now() -> dt.datetime:
 
 
 def matter(job: Job) -> str:
-    """Digest of what a job is about and how it judges: check, nodes, file contents, parameters; not the seed, budget or folder."""
-    return digest_of(msgspec.structs.replace(job, seed=0, budget=Budget(), root="", digest=""))
+    """Digest of what a job is about and how it judges: check, nodes, file contents, parameters; not the seed or the budget."""
+    return planner.identity(msgspec.structs.replace(job, seed=0, budget=Budget()))
 
 
 def standing(evidence: Iterable[Evidence], jobs: Sequence[Job], checks: Mapping[str, Check], at: dt.datetime) -> Standing:
@@ -96,25 +96,13 @@ def _expired(record: Evidence, check: Check, at: dt.datetime) -> bool:
 def reusable(evidence: Iterable[Evidence], jobs: Sequence[Job]) -> dict[str, Outcome]:
     """By job digest, the outcomes that need not be computed again."""
     wanted = {job.digest for job in jobs}
-    checks, at = registry.load(), dt.datetime.now(dt.UTC)
     found: dict[str, Outcome] = {}
     for record in evidence:
-        check = checks.get(record.job.check)
-        if record.job.digest not in wanted or check is None or _expired(record, check, at):
+        if record.job.digest not in wanted:
             continue
-        outcome = Outcome(
-            job=record.job,
-            findings=record.findings,
-            started=record.collected,
-            finished=record.collected,
-            cpu_seconds=0.0,
-            environment=record.environment,
-            cached=True,
-        )
+        outcome = runner.outcome_of(record)
         if runner.reusable(outcome):
             found[record.job.digest] = outcome
-        else:
-            found.pop(record.job.digest, None)
     return found
 
 
@@ -179,4 +167,5 @@ def with_chain(made: Report, store: Store) -> Report:
 
 def policy_of(project: Project, fail_on: str | None) -> policy.Policy:
     """The rule that decides the exit code: the one given, else the manifest's, else `fail`."""
-    return policy.parse(fail_on or project.system.appetite.fail_on or policy.DEFAULT)
+    given = fail_on if fail_on is not None else project.system.appetite.fail_on
+    return policy.parse(given, threats=project.catalog.threats, place="--fail-on" if fail_on is not None else project.manifest.name)
