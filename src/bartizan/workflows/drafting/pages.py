@@ -47,6 +47,7 @@ _ASSET = {
     "framework": "Which library made it?",
     "source": "Who made it?",
     "revision": "Which exact version is it?",
+    "third_party": "Is it made or run by somebody else?",
     "trained_on": "Which data sets was it trained on?",
     "tested_on": "Which data sets was it tested on?",
     "output": "What does a caller get to see of a prediction?",
