@@ -88,28 +88,38 @@ class Catalog:
     def reference(self, text: str) -> tuple[Framework, Clause]:
         """The entry that `framework:id` or `framework:id@version` refers to; a retired entry gives its successor where it has one.
 
-        Raises `InputError` for a text of another shape, `UnknownName` for a framework, version or entry that the catalogue lacks.
+        An id of an earlier version (`owasp-llm:LLM05@2025`) is looked up among the framework's aliases. Raises `InputError` for a text of
+        another shape, `UnknownName` for a framework, version or entry that the catalogue lacks.
         """
-        framework_id, colon, rest = text.partition(":")
-        id, _, version = rest.partition("@")
-        if not colon or not id:
+        parts = reference_of(text)
+        if not parts.framework or not parts.id:
             raise InputError(f"'{text}' is no reference", cure="write framework:id or framework:id@version")
-        if framework_id not in self.frameworks:
-            raise UnknownName("framework", framework_id, tuple(self.frameworks))
-        framework = self.frameworks[framework_id]
-        if version and version != framework.version:
-            raise UnknownName(f"version of {framework_id}", version, (framework.version,))
+        if parts.framework not in self.frameworks:
+            raise UnknownName("framework", parts.framework, tuple(self.frameworks))
+        framework, id = self.frameworks[parts.framework], parts.id
+        if parts.version not in ("", framework.version):
+            former = f"{id}@{parts.version}"
+            if former not in framework.aliases:
+                known = (framework.version, *(alias.partition("@")[2] for alias in framework.aliases if "@" in alias))
+                if parts.version in known:
+                    raise UnknownName(f"entry of {framework.id}", former, tuple(framework.aliases))
+                raise UnknownName(f"version of {framework.id}", parts.version, tuple(dict.fromkeys(known)))
+            id = framework.aliases[former]
+        return framework, self._successor(framework, id)
+
+    def _successor(self, framework: Framework, id: str) -> Clause:
+        """The entry with this id, or the one that stands in its place today."""
         clauses = self._clauses(framework)
         seen = set()
         while id not in seen:
             seen.add(id)
             clause = clauses.get(id) or clauses.get(framework.aliases.get(id, ""))
             if clause is None:
-                raise UnknownName(f"entry of {framework_id}", id, tuple(clauses))
+                raise UnknownName(f"entry of {framework.id}", id, tuple(clauses))
             if clause.replaced_by is None:
-                return framework, clause
+                return clause
             id = clause.replaced_by
-        raise InputError(f"'{text}' is replaced by itself", place=framework.at)
+        raise InputError(f"'{id}' of {framework.id} is replaced by itself", place=framework.at)
 
     def _clauses(self, framework: Framework) -> Mapping[str, Clause]:
         if framework.id not in self._indexes:
@@ -152,7 +162,7 @@ class Catalog:
 
 
 def reference_of(text: str) -> Reference:
-    """`framework:id@version` taken apart, without looking it up; the version is empty where there is none."""
+    """`framework:id@version` taken apart, without looking it up; what is missing is empty."""
     framework, _, rest = text.partition(":")
     id, _, version = rest.partition("@")
     return Reference(framework=framework, id=id, version=version)
