@@ -137,12 +137,15 @@ class Approaches:
         else:
             campaigns, spread = max(assumptions.CAMPAIGNS_PER_YEAR[trust], math.fsum(declared)), assumptions.CAMPAIGN_SPREAD
             source = f"least trusted approach: {trust.value}"
-        rate = max((rates[a.id].get(element, 0.0) for a in reaching if a.id != element), default=0.0)
-        if rate > 0.0 and by_queries:
+        rate = max((rates[a.id][element] for a in reaching if element in rates[a.id] and a.id != element), default=None)
+        if rate is not None and by_queries:
             attempts = int(rate * assumptions.CAMPAIGN_DAYS / assumptions.QUERIES_PER_ATTEMPT)
             budget = f"up to {rate:,.0f} queries a day"
         else:
-            attempts, budget = assumptions.ATTEMPTS_WITHOUT_QUERIES, "not by queries" if rate > 0.0 else "no actor reaches it by a flow"
+            attempts, budget = (
+                assumptions.ATTEMPTS_WITHOUT_QUERIES,
+                "not by queries" if rate is not None else "no actor reaches it by a flow",
+            )
         attempts = max(1, min(assumptions.MOST_ATTEMPTS, attempts))
         why = f"about {campaigns:g} campaigns a year ({source}), {attempts} attempts each ({budget})"
         seqs = {seq for id in self._upstream(element) for seq in quotas.evidence.get(id, ())} if quotas.evidence else set()
