@@ -94,6 +94,12 @@ def test_unnamed_training_data_is_a_question() -> None:
     assert [(q.element, q.field) for q in found.questions] == [("scorer", "trained_on")]
 
 
+def test_questions_are_few_and_each_asks_for_one_field() -> None:
+    questions = [(q.element, q.field) for i in model_of("credit-scoring.yaml").possible for q in i.questions]
+    assert len(questions) <= 10
+    assert len(questions) == len(model_of("credit-scoring.yaml").possible)
+
+
 def test_declared_absence_of_output_ends_inference_attacks() -> None:
     found = {threat for threat, _ in pairs(model_of("credit-scoring.yaml", **{"output: score": "output: none"}))}
     assert not found & {"membership-inference", "model-inversion", "attribute-inference", "model-extraction", "black-box-evasion"}
