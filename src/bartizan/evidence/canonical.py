@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -49,11 +50,22 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def parse(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """The struct that `data`, written by `canonical`, holds. Raises `msgspec.DecodeError` or its subclass `ValidationError`."""
+def parse(data: bytes, decoder: msgspec.json.Decoder[T], free: Callable[[T], Iterable[dict[str, Any]]]) -> T:
+    """The struct that `data`, written by `canonical`, holds. Raises `msgspec.DecodeError` or its subclass `ValidationError`.
+
+    `free` gives the dictionaries of a decoded struct whose values have no declared type.
+    """
     if b'$number":' not in data:
         return decoder.decode(data)
-    return msgspec.convert(_restored(msgspec.json.decode(data)), type=decoder.type)
+    try:
+        found = decoder.decode(data)
+    except msgspec.ValidationError:  # such a number stands where a type is declared
+        return msgspec.convert(_restored(msgspec.json.decode(data)), type=decoder.type)
+    for values in free(found):
+        restored = _entries(values)
+        values.clear()
+        values.update(restored)
+    return found
 
 
 def _convert(value: Any) -> Any:
@@ -97,6 +109,10 @@ def _restored(value: Any) -> Any:
     text = value.get(_NUMBER)
     if len(value) == 1 and isinstance(text, str):
         return _number(text)
+    return _entries(value)
+
+
+def _entries(value: dict[str, Any]) -> dict[str, Any]:
     return {(k[1:] if k.startswith("$$") and _reserved(k) else k): _restored(v) for k, v in value.items()}
 
 

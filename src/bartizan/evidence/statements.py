@@ -75,11 +75,12 @@ class _Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dataset: Dataset | None = None
     asset: Asset | None = None
 
-    def value(self) -> System | Actor | Dataset | Asset:
-        node = self.system or self.actor or self.dataset or self.asset
-        if node is None:
-            raise msgspec.ValidationError("a job without its node")
-        return node
+    def __post_init__(self) -> None:
+        if len([n for n in (self.system, self.actor, self.dataset, self.asset) if n is not None]) != 1:
+            raise ValueError("a job needs one node here")
+
+    def value(self) -> Any:
+        return self.system or self.actor or self.dataset or self.asset
 
 
 class _Job(Job, frozen=True, kw_only=True):
@@ -195,8 +196,8 @@ def rotated(new: PublicKey, link: Link, key: str) -> bytes:
 def read(kind: Entry, payload: bytes) -> Statement[Any]:
     """The statement in `payload`. Raises `EvidenceError` where it is none of this kind."""
     try:
-        statement: Statement[Any] = parse(payload, _DECODERS[kind])
-    except msgspec.DecodeError as error:
+        statement: Statement[Any] = parse(payload, _DECODERS[kind], _free)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise EvidenceError(f"not a statement of kind '{kind}': {error}", cure="a newer bartizan may have written it") from error
     if statement.type != STATEMENT or statement.predicate_type != kind.predicate_type:
         raise EvidenceError(f"the statement is of type '{statement.predicate_type}', not '{kind.predicate_type}'")
@@ -207,7 +208,7 @@ def kind_of(payload: bytes) -> Entry:
     """The kind of the statement in `payload`, from its predicate type. Raises `EvidenceError`."""
     try:
         wanted = _TYPE.decode(payload).predicate_type
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise EvidenceError(f"not a statement: {error}") from error
     for kind in Entry:
         if kind.predicate_type == wanted:
@@ -230,18 +231,14 @@ def held_in(payload: bytes) -> tuple[list[tuple[str, str]], str]:
 
 
 def evidence_of(statement: Statement[CheckResult], digest: str, signature: str, key: str) -> Evidence:
-    """The record as the rest of bartizan sees it. `signature` is base64. Raises `EvidenceError` where the job has no node."""
+    """The record as the rest of bartizan sees it. `signature` is base64."""
     result = statement.predicate
-    try:
-        job = result.job.job()
-    except msgspec.ValidationError as error:
-        raise EvidenceError(f"entry {result.chain.seq}: {error}") from error
     return Evidence(
         seq=result.chain.seq,
         collected=result.finished,
         received=result.chain.received,
         subjects=tuple(Subject(name=s.name, sha256=s.digest.sha256) for s in statement.subject),
-        job=job,
+        job=result.job.job(),
         findings=result.findings,
         environment=result.environment,
         environment_digest=result.environment_digest.sha256,
@@ -255,6 +252,13 @@ def evidence_of(statement: Statement[CheckResult], digest: str, signature: str, 
 def digests_in(finding: Finding) -> Iterator[str]:
     """The digests of the artefacts that back `finding`."""
     return (artefact.digest for artefact in finding.artefacts if artefact.digest)
+
+
+def _free(statement: Statement[Any]) -> Iterator[dict[str, Any]]:
+    """What a statement holds without a declared type."""
+    if isinstance(statement.predicate, CheckResult):
+        yield statement.predicate.job.parameters
+        yield from (finding.details for finding in statement.predicate.findings)
 
 
 class _Type(msgspec.Struct, rename={"predicate_type": "predicateType"}):

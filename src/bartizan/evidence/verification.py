@@ -329,9 +329,8 @@ class Walk:
                     "whoever rewrote all of it with a key of their own passes too"
                 )
         elif self._tree.size and not self._anchored:
-            self.say(
-                f"wrong key: nothing here is signed by {_short(self._trust.anchor.id)}, the key that you trust: someone else made this record"
-            )
+            trusted = _short(self._trust.anchor.id)
+            self.say(f"wrong key: nothing here is signed by {trusted}, the key that you trust: someone else made this record")
         if not self._tree.size:
             self.warnings.append("the store is empty: there is nothing to prove")
         elif self._trust.kept is None:
