@@ -12,7 +12,7 @@ from pathlib import Path
 from bartizan.catalog import Catalog
 from bartizan.catalog import load as load_catalog
 from bartizan.manifest import load as load_manifest
-from bartizan.model.errors import InputError
+from bartizan.model.errors import InputError, UnknownName
 from bartizan.model.system import System
 from bartizan.model.threats import ThreatModel
 from bartizan.threatmodel import threats_of
@@ -28,12 +28,16 @@ class Project:
         self.manifest = manifest
         self.root = manifest.parent
         self.state = self.root / STATE
-        self.system: System = load_manifest(manifest)
+        self.system: System = load_manifest(manifest, name=manifest.name)
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The shipped catalogue and what the manifest adds to it under `catalogs`."""
-        return load_catalog(self._own_catalogs())
+        """The shipped catalogue and what the manifest adds to it under `catalogs`. Raises `UnknownName` for a claim of an unknown control."""
+        catalog = load_catalog(self._own_catalogs())
+        for claim in self.system.controls:
+            if claim.control not in catalog.controls and claim.control not in catalog.aliases:
+                raise UnknownName("control", claim.control, list(catalog.controls), place=claim.at)
+        return catalog
 
     @cached_property
     def model(self) -> ThreatModel:

@@ -168,4 +168,5 @@ def with_chain(made: Report, store: Store) -> Report:
 def policy_of(project: Project, fail_on: str | None) -> policy.Policy:
     """The rule that decides the exit code: the one given, else the manifest's, else `fail`."""
     given = fail_on if fail_on is not None else project.system.appetite.fail_on
-    return policy.parse(given, threats=project.catalog.threats, place="--fail-on" if fail_on is not None else project.manifest.name)
+    place = "--fail-on" if fail_on is not None else project.system.appetite.at or project.manifest.name
+    return policy.parse(given, threats=project.catalog.threats, place=place)
