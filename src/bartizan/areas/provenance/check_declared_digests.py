@@ -15,7 +15,7 @@ from bartizan.model.findings import Finding, Job, Severity, Verdict
 from bartizan.model.system import Asset, Dataset, Kind, Phase, System
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_WITNESSES = ("source", "revision", "origin", "derived_from", "trained_on", "base_model")
+_WITNESSES = ("source", "origin", "derived_from", "trained_on", "base_model")
 
 
 def _has_content(node: Asset | Dataset, system: System) -> bool:  # noqa: ARG001 - the planner calls every predicate with (node, system)
@@ -25,10 +25,11 @@ def _has_content(node: Asset | Dataset, system: System) -> bool:  # noqa: ARG001
 @check(
     "provenance.declared_digests",
     threats=["dataset-tampering", "registry-compromise", "unproven-lineage"],
-    controls=["data-digest"],
+    controls=["dataset-signature"],
     kinds={Kind.DATASET, Kind.MODEL},
     phases={Phase.DATA, Phase.DEVELOPMENT, Phase.DEPLOYMENT},
     cost=Cost.FAST,
+    reads=["training_sets"],
     applies=_has_content,
 )
 def declared_digests(job: Job, target: Asset | Dataset, *, required: bool = False) -> Iterator[Finding]:
@@ -68,18 +69,16 @@ def _actual(job: Job, target: Asset | Dataset) -> tuple[str, str]:
 
 def _match(job: Job, target: Asset | Dataset, threat: str, name: str, place: Place) -> Finding:
     witnesses = [field for field in _WITNESSES if getattr(target, field, None)]
-    proven = threat != "unproven-lineage" or bool(witnesses)
-    said = (
-        f" The manifest names its {', '.join(w.replace('_', ' ') for w in witnesses)}."
-        if witnesses
-        else " Nothing says where it comes from."
-    )
+    undigested = [node.id for node in job.related if isinstance(node, Dataset) and node.digest is None]
+    proven = threat != "unproven-lineage" or (bool(witnesses) and not undigested)
+    gap = f"training data without a digest: {', '.join(undigested)}" if undigested else "nothing says where it comes from"
+    said = f" The manifest names its {', '.join(w.replace('_', ' ') for w in witnesses)}." if proven else f" But {gap}."
     return Finding(
         check=job.check,
         asset=target.id,
         threat=threat,
         verdict=Verdict.PASS if proven else Verdict.UNKNOWN,
-        title=f"{name} is what the manifest declares" if proven else f"{name} is what was declared, but its origin is not stated",
+        title=f"{name} is what the manifest declares" if proven else f"{name} is what was declared, but its lineage is not",
         why=f"Its SHA-256 equals the declared digest {target.digest}; whoever changes it must change the manifest as well."
         + (said if threat == "unproven-lineage" else ""),
         remedy=""

@@ -1,0 +1,1 @@
+"""Privacy: what a model tells about the persons it learnt from."""
