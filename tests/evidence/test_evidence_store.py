@@ -18,9 +18,10 @@ import msgspec
 import pytest
 
 from bartizan.evidence import Keyring, Signer, Store, verify_store
-from bartizan.model.errors import EvidenceError
+from bartizan.model.errors import EvidenceError, Place
 from bartizan.model.findings import Outcome
-from bartizan.model.risks import Status
+from bartizan.model.risks import Status, digest_of
+from bartizan.model.system import Actor, ActorBudget, Appetite, Asset, Dataset, Flow, Kind, Quota, Stage, System
 
 Make = Callable[..., Any]
 
@@ -45,6 +46,42 @@ def test_a_record_is_what_was_given_and_reads_back_the_same(folder: Path, keyrin
     assert repr(kept.details["ratio"]) == "1.0"
     assert [s.name for s in made.subjects] == ["models/scorer.skops", "declaration:scorer-1"]
     assert b"/somewhere/private" not in (folder / "evidence.db").read_bytes()
+
+
+SUBJECTS = [
+    Asset(id="api", kind=Kind.ENDPOINT, quota=Quota(requests_per_minute=60), at=Place("bartizan.yaml", 7)),
+    Actor(id="applicant", can=("query",), budget=ActorBudget(campaigns_per_year=2.0)),
+    Dataset(id="loans", stage=Stage.TRAIN, retention=30),
+    System(
+        name="credit",
+        appetite=Appetite(tolerances={"evasion": 1.0, "membership": {"tpr": 0.0}}),
+        flows=(Flow(source="applicant", target="api"),),
+        last_drill=dt.date(2026, 1, 2),
+    ),
+]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: type(s).__name__)
+def test_a_job_keeps_its_identity_through_the_store(folder: Path, keyring: Keyring, clock: Any, outcome: Make, subject: Any) -> None:
+    """What decides whether a job has to run again is computed from the record: not a digit of it may change its type."""
+    given: Outcome = outcome(1, clock())
+    parameters = {
+        "whole": 2.0,
+        "zero": -0.0,
+        "n": 3,
+        "big": 2**64,
+        "nan": float("nan"),
+        "tiny": 1e-300,
+        "text": "é",
+        "flag": True,
+        "no": None,
+    }
+    job = msgspec.structs.replace(given.job, subject=subject, parameters=parameters, seed=2**63, about=(("evasion", "api"),))
+    with Store.open(folder, key=keyring.signer(), clock=clock) as store:
+        made = store.append(msgspec.structs.replace(given, job=job))
+    assert digest_of(made.job) == digest_of(msgspec.structs.replace(job, root="."))
+    assert type(made.job.subject) is type(subject)
+    assert verify_store(folder).ok
 
 
 def test_what_is_signed_is_an_in_toto_statement(filled: Path) -> None:

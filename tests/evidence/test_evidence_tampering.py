@@ -35,7 +35,7 @@ def verified(folder: Path, kept: str | None = "kept.json", **more: Any) -> Verif
 
 
 def resealed(folder: Path, signer: Signer, change: Callable[[int, dict[str, Any]], None], seal: bool = True) -> None:
-    """Write the whole chain again with `change` made to each statement, signed by `signer`: every digest, leaf, column and checkpoint fits."""
+    """Write the chain again with `change` made to each statement, signed by `signer`: all digests, leaves, columns, checkpoints fit."""
     with sql(folder) as db:
         previous, leaves = "0" * 64, []
         for seq, payload, old in db.execute("SELECT seq, payload, signature FROM entries ORDER BY seq").fetchall():
