@@ -27,12 +27,13 @@ configurations = st.builds(
 )
 
 
-def judged(k, n):
+def judged(k, n, check="privacy.membership"):
     """An attack finding with the verdict that its counts deserve at 2 %."""
-    return w.attack(k, n, statistics.judge(k, n, 0.02).verdict)
+    return w.attack(k, n, statistics.judge(k, n, 0.02).verdict, check=check)
 
 
-others = st.lists(st.one_of(counts.map(lambda c: judged(*c)), configurations), max_size=3)
+attacks = st.tuples(counts, st.sampled_from(["privacy.membership", "privacy.other", "privacy.third"])).map(lambda t: judged(*t[0], t[1]))
+others = st.lists(st.one_of(attacks, configurations), max_size=4)
 
 
 @given(st.lists(st.sampled_from(["noise", "quota", "scan"]), max_size=3), st.sampled_from(list(Level)))
@@ -186,6 +187,13 @@ def test_few_passing_trials_move_less_than_many():
 def test_a_weak_attack_does_not_dilute_a_strong_one():
     strong = w.risk(w.attack(50, 100, Verdict.FAIL)).residual.mean
     assert w.risk(w.attack(50, 100, Verdict.FAIL), w.attack(0, 100_000, check="privacy.weak")).residual.mean == strong
+
+
+def test_more_seeds_on_the_same_data_are_not_more_trials():
+    once = w.risk(w.attack(0, 300)).residual
+    assert w.risk(*[w.attack(0, 300)] * 10).residual == once
+    assert w.risk(w.attack(0, 300), w.attack(0, 50)).residual == once
+    assert w.risk(w.attack(0, 300), w.attack(0, 300, check="privacy.other")).residual.mean < once.mean
 
 
 def test_success_at_chance_is_not_success():

@@ -54,7 +54,7 @@ FAIL_FLOOR = MappingProxyType({Severity.INFO: 0.0, Severity.LOW: 0.1, Severity.M
 UNDECLARED_IMPACT = Level.HIGH
 """Impact of what nobody has declared an impact for."""
 
-PROBABILITY_BANDS = (0.01, 0.10, 0.50)
+PROBABILITY_BANDS = (0.05, 0.20, 0.70)
 """Bounds between the four bands of the probability of at least one loss a year; a bound belongs to the band above it."""
 
 MATRIX = MappingProxyType(

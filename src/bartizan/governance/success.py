@@ -8,10 +8,10 @@ Which counts move p. A finding moves it by counts through the one measure with `
 through its only measure with `k` if the finding names an `attacker`. Successes are `k` of `n` (`n - k` where lower is worse), less what
 the same attack reaches on the null control, and trials in clusters count as their effective number. No threat is known here by name.
 
-Which findings may improve. Passing findings are pooled. A failing or inconclusive one may only raise: s is the largest over the pool
-joined with any selection of those, and over each of them with successes by itself, so that trials of a weak attack never dilute a strong
-one. An `unknown` finding counts for nothing. A finding without counts is that of a configuration check: while it passes s is at most its
-`probability_cap` (`details`), as long as nothing fails; when it fails every cap is off and its severity sets the least s.
+Which findings may improve. Passing findings are pooled over checks. A failing or inconclusive one may only raise: s is the largest over
+the pool joined with any selection of those, and over each of them with successes by itself, so that trials of a weak attack never dilute
+a strong one. An `unknown` finding counts for nothing. A finding without counts is that of a configuration check: while it passes s is at
+most its `probability_cap` (`details`), as long as nothing fails; when it fails every cap is off and its severity sets the least s.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def attack_measure(finding: Finding) -> Measure | None:
     marked = [m for m in finding.measures if m.role == ATTACK_SUCCESS and m.k is not None]
     if not marked and finding.attacker is not None and not any(m.role for m in finding.measures):
         marked = [m for m in finding.measures if m.k is not None]
-    return marked[0] if len(marked) == 1 and marked[0].n > 0 else None
+    if not marked or (len(marked) > 1 and not marked[0].role):
+        return None
+    return marked[0] if marked[0].n > 0 else None
 
 
 def counts_of(measure: Measure) -> Counts:
@@ -70,7 +72,7 @@ def counts_of(measure: Measure) -> Counts:
 
 def success_of(findings: Iterable[Finding]) -> Success:
     """What the findings of one risk say together."""
-    pool, against, caps, floors, failing = [0.0, 0.0], [], [1.0], [0.0], False
+    passing, against, caps, floors, failing = [], [], [1.0], [0.0], False
     for finding in findings:
         measure, verdict = attack_measure(finding), finding.verdict
         failing = failing or verdict is Verdict.FAIL
@@ -79,14 +81,14 @@ def success_of(findings: Iterable[Finding]) -> Success:
         if measure is not None:
             counts = counts_of(measure)
             if verdict is Verdict.PASS:
-                pool = [pool[0] + counts[0], pool[1] + counts[1]]
+                passing.append((finding.check, counts))
             elif counts[0] > 0.0:
-                against.append(counts)
+                against.append((finding.check, counts))
         elif verdict is Verdict.PASS:
             caps.append(_cap(finding))
         elif verdict is Verdict.FAIL:
             floors.append(assumptions.FAIL_FLOOR[finding.severity])
-    return Success(counts=_worst((pool[0], pool[1]), against), cap=1.0 if failing else min(caps), floor=max(floors))
+    return Success(counts=_worst(passing, against), cap=1.0 if failing else min(caps), floor=max(floors))
 
 
 def _cap(finding: Finding) -> float:
@@ -96,16 +98,26 @@ def _cap(finding: Finding) -> float:
     return float(declared)
 
 
-def _worst(pool: Counts, against: Sequence[Counts]) -> tuple[Counts, ...]:
-    """The counts over which s is the largest: the pool with every selection of `against`, and each of those alone."""
-    candidates = {pool, *against}
+def _pooled(found: Iterable[tuple[str, Counts]]) -> Counts:
+    """The sum over checks; runs of one check on the same data are not independent, so they count as the most either way of any of them."""
+    by_check: dict[str, Counts] = {}
+    for check, (succeeded, repelled) in found:
+        k, m = by_check.get(check, (0.0, 0.0))
+        by_check[check] = (max(k, succeeded), max(m, repelled))
+    ordered = [by_check[check] for check in sorted(by_check)]
+    return sum((k for k, _ in ordered), 0.0), sum((m for _, m in ordered), 0.0)
+
+
+def _worst(passing: Sequence[tuple[str, Counts]], against: Sequence[tuple[str, Counts]]) -> tuple[Counts, ...]:
+    """The counts over which s is the largest: the passing with every selection of `against`, and each of those alone."""
+    pool = _pooled(passing)
+    candidates = {pool, *(counts for _, counts in against)}
     ordered = sorted(against)
     if len(ordered) > _MOST_SELECTED:  # at least as bad as any selection: all successes, and nothing repelled but in the pool
-        candidates.add((pool[0] + sum(k for k, _ in ordered), pool[1]))
+        candidates.add((pool[0] + sum(k for _, (k, _) in ordered), pool[1]))
         ordered = []
     for size in range(1, len(ordered) + 1):
-        for selected in combinations(ordered, size):
-            candidates.add((pool[0] + sum(k for k, _ in selected), pool[1] + sum(m for _, m in selected)))
+        candidates.update(_pooled((*passing, *selected)) for selected in combinations(ordered, size))
     return tuple(sorted(candidates))
 
 
