@@ -35,7 +35,7 @@ from bartizan.governance.success import (
 from bartizan.model.beta import normal_quantile
 from bartizan.model.findings import Finding, Verdict
 from bartizan.model.risks import Estimate, Evidence, Risk, Step, digest_of, risk_id
-from bartizan.model.system import Asset, Claim, Decision, Level, System, element
+from bartizan.model.system import Asset, Claim, Decision, Level, System, elements_of
 from bartizan.model.threats import Threat, ThreatInstance, ThreatModel
 
 if TYPE_CHECKING:
@@ -96,11 +96,12 @@ def risks_of(
     said = _by_risk(current, catalog)
     old = _by_risk(stale, catalog)
     claims = tuple(c for c in system.controls if c.by and c.why and (c.until is None or c.until >= today))
+    nodes = {e.id: e for e in elements_of(system)}
     found = []
     for instance in (*model.instances, *_unforeseen(said, model, catalog)):
         threat = catalog.threat(instance.threat)
         key = (threat.id, instance.element)
-        node = element(system, instance.element)
+        node = nodes.get(instance.element)
         by_queries = threat.family not in assumptions.OFFLINE_FAMILIES
         declared = (node.impact if isinstance(node, Asset) else None) or system.impact
         case = Case(
