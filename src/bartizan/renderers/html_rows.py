@@ -18,7 +18,7 @@ from bartizan.model.system import element as element_of
 from bartizan.model.threats import Stride, Threat, ThreatInstance
 from bartizan.renderers.summary import decision_line, pressing, ranked, sources_of, threat_title, titles_of
 from bartizan.renderers.svg_bars import measure_bar, risk_bar, share_bar, step_bar
-from bartizan.renderers.wording import percent
+from bartizan.renderers.wording import encodable, percent
 
 STRIDE_WORDS = {
     Stride.SPOOFING: "Spoofing",
@@ -221,19 +221,18 @@ def _risk(
 def _waterfall(risk: Risk, seqs: Mapping[int, str]) -> tuple[Bar, ...]:
     """Inherent, each step from where the last one ended, residual; a step that only repeats one of the ends is left out."""
     first, last = risk.inherent, risk.residual
-    steps = list(risk.steps)
+    steps, start, end = list(risk.steps), "before anything is counted", ""
     if steps and _repeats(steps[0], "inherent", first.mean):
-        del steps[0]
+        start = steps.pop(0).note or start
     if steps and _repeats(steps[-1], "residual", last.mean):
-        del steps[-1]
-    total = "inherent before anything is counted"
-    bars = [_bar("Inherent", first.level, 0.0, first.mean, "start", total, (), (first.low, first.high))]
+        end = steps.pop().note
+    bars = [_bar("Inherent", first.level, 0.0, first.mean, "start", start, (), (first.low, first.high))]
     before = first.mean
     for step in steps:
         kind = "same" if step.mean == before else "down" if step.mean < before else "up"
         bars.append(_bar(step.label, step.level, before, step.mean, kind, step.note, _links(step.evidence, seqs), None))
         before = step.mean
-    return (*bars, _bar("Residual", last.level, 0.0, last.mean, last.level, "", (), (last.low, last.high)))
+    return (*bars, _bar("Residual", last.level, 0.0, last.mean, last.level, end, (), (last.low, last.high)))
 
 
 def _repeats(step: Step, name: str, mean: float) -> bool:
@@ -327,7 +326,7 @@ def _findings(
     rows = []
     for anchor, f in findings:
         record = sources.get((f.check, f.asset, f.threat))
-        details = msgspec.json.format(msgspec.json.encode(f.details, order="deterministic"), indent=2).decode() if f.details else ""
+        details = msgspec.json.format(msgspec.json.encode(encodable(f.details), order="deterministic"), indent=2).decode()
         rows.append(
             FindingRow(
                 anchor=anchor,
@@ -338,7 +337,7 @@ def _findings(
                 places=f.places,
                 record=record,
                 record_anchor=seqs.get(record.seq) if record else None,
-                details=details,
+                details=details if f.details else "",
             )
         )
     return tuple(rows)

@@ -14,7 +14,7 @@ import msgspec
 
 from bartizan.model.report import Report
 from bartizan.renderers.summary import actions_of, headline, levels_of, statuses_of, verdicts_of
-from bartizan.renderers.wording import printable
+from bartizan.renderers.wording import encodable
 
 SUFFIX = ".json"
 MEDIA_TYPE = "application/json"
@@ -31,12 +31,12 @@ def render(report: Report) -> str:
             artefact.pop("data", None)
     for threat in body["threats"].values():
         threat.pop("when", None)
-    text = msgspec.json.encode({"schema": SCHEMA, "summary": _summary(report), **_encodable(body)})
+    text = msgspec.json.encode({"schema": SCHEMA, "summary": _summary(report), **encodable(body)})
     return msgspec.json.format(text, indent=2).decode() + "\n"
 
 
 def _summary(report: Report) -> dict[str, Any]:
-    summary: dict[str, Any] = _encodable(
+    summary: dict[str, Any] = encodable(
         msgspec.to_builtins(
             {
                 "headline": headline(report),
@@ -48,16 +48,3 @@ def _summary(report: Report) -> dict[str, Any]:
         )
     )
     return summary
-
-
-def _encodable(value: Any) -> Any:
-    """`value` without lone surrogates, which no UTF-8 file can hold. Other characters stay as they are: JSON escapes them itself."""
-    if isinstance(value, str):
-        return value if value.isascii() or not _has_surrogate(value) else printable(value)
-    if isinstance(value, dict):
-        return {_encodable(k): _encodable(v) for k, v in value.items()}
-    return [_encodable(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)

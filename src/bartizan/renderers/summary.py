@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -13,10 +14,10 @@ from bartizan.model.risks import Evidence, Risk, Status
 from bartizan.model.system import SYSTEM_ID, Level, elements_of
 from bartizan.renderers.wording import LEVELS, STATUS_WORDS, VERDICT_WORDS, VERDICTS, plural
 
-VERIFY_COMMAND = "bartizan verify .bartizan --key KEY.pub"
-"""How a reader checks the evidence chain without trusting this report; KEY.pub is the public key, handed over by another road."""
+VERIFY_COMMAND = "bartizan verify --key KEY.pem"
+"""How a reader checks the evidence chain without trusting this report; KEY.pem is the public key, handed over by another road."""
 
-_COMMAND = re.compile(r"`((?:bartizan|pip) [^`\n]+)`|(pip install '[^'\n]+')")
+_COMMAND = re.compile(r"`((?:bartizan|pip) [^`\n]+)`|(pip install '[^'\n]+')|\brun: ((?:bartizan|pip) [^`\n;]+)$")
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +70,14 @@ def counts_line(report: Report) -> str:
 
 def actions_of(report: Report, limit: int = 5) -> tuple[Action, ...]:
     """The next steps of the open risks, worst first, steps that several risks share said once."""
-    gaps = {(g.threat, g.asset): g.command for g in report.gaps if g.command}
+    commands = _commands(report)
     groups: dict[str, list[Risk]] = {}
     for risk in ranked(r for r in report.risks if r.status is Status.OPEN and r.next_step):
         groups.setdefault(risk.next_step, []).append(risk)
     steps = [
         Action(
             text=text,
-            command=command_in(text) or gaps.get((risks[0].threat, risks[0].asset)) or f"bartizan explain {risks[0].id}",
+            command=command_in(text) or commands.get((risks[0].threat, risks[0].asset)) or f"bartizan explain {risks[0].id}",
             level=risks[0].residual.level,
             risks=tuple(r.id for r in risks),
         )
@@ -85,10 +86,17 @@ def actions_of(report: Report, limit: int = 5) -> tuple[Action, ...]:
     return tuple(sorted(steps, key=lambda a: (-a.level.rank, -len(a.risks)))[:limit])
 
 
+def _commands(report: Report) -> dict[tuple[str, str], str]:
+    """For each threat and asset the command that measures it again: of its most pressing finding, or of its gap."""
+    found = {(f.threat, f.asset): f"bartizan assess --only {shlex.quote(f.check)}" for f in reversed(pressing(report.findings))}
+    gaps = {(g.threat, g.asset): g.command for g in report.gaps if g.command.startswith(("bartizan ", "pip "))}
+    return found | gaps
+
+
 def command_in(text: str) -> str | None:
-    """The first command of ours or of pip that a sentence holds, in backticks or as `pip install '...'`; None where it holds none."""
+    """The first command of ours or of pip that a sentence holds, in backticks, as `pip install '...'` or after `run:`; else None."""
     found = _COMMAND.search(text)
-    return (found.group(1) or found.group(2)) if found else None
+    return next(group for group in found.groups() if group) if found else None
 
 
 def threat_title(report: Report, threat: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from bartizan.model.findings import Measure, Verdict
 from bartizan.model.report import Support
@@ -46,6 +47,15 @@ _RATES = frozenset({"", "rate", "probability", "fraction", "share", "proportion"
 def printable(text: str) -> str:
     """`text` with everything that hides, reorders or breaks text replaced by U+FFFD; tabs and line ends stay, carriage returns go."""
     return visible(text.replace("\r", ""), keep="\t\n")
+
+
+def encodable(value: Any) -> Any:
+    """A value of JSON types without lone surrogates, which no UTF-8 file can hold. Other characters stay: JSON escapes them itself."""
+    if isinstance(value, str):
+        return printable(value) if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value) else value
+    if isinstance(value, dict):
+        return {encodable(k): encodable(v) for k, v in value.items()}
+    return [encodable(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def percent(p: float) -> str:
