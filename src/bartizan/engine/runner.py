@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import msgspec
 
-import bartizan
 from bartizan.engine import extras, registry, unknowns
 from bartizan.engine.answers import BadFinding, answers
+from bartizan.engine.environment import environment
 from bartizan.engine.limits import TimeUp, limited
 from bartizan.engine.ports import Executor, Listener, Progress
 from bartizan.engine.reuse import outcome_of as outcome_of
@@ -116,23 +115,6 @@ def _findings(job: Job) -> tuple[Finding, ...]:
         return unknowns.unknown(job, Reason.REFUSED, str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything: this one place turns it into a verdict
         return unknowns.raised(job, error)
-
-
-def environment(job: Job) -> dict[str, str]:
-    """What the findings of `job` may depend on beside it: versions of Python, platform, bartizan, numpy and the libraries of its check."""
-    system = os.uname()
-    found = {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "platform": f"{system.sysname} {system.release} {system.machine}",
-        "bartizan": bartizan.__version__,
-    }
-    check = registry.load_all()[0].get(job.check)
-    names = ["numpy"]
-    if check is not None:
-        names += extras.libraries(check.distribution, check.extra) if check.extra else ()
-        names += [check.distribution] if check.distribution != "bartizan" else []
-    found.update({name.lower(): version for name in names if (version := extras.version(name)) is not None})
-    return found
 
 
 def now() -> str:
