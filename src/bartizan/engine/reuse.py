@@ -19,8 +19,8 @@ def reusable(outcome: Outcome, now: dt.datetime | None = None) -> bool:
     """Whether `outcome` still stands at `now` (default: this moment), given that its job is the same.
 
     An `unknown` does not where its reason may pass (a limit, a crash, an extra that is there by now, another environment); it does where
-    the check said so of the same content, or refused it. The outcome of a check with `valid_days` expires that long after it finished; one from the future does not stand
-    either.
+    the check said so of the same content, or refused it. The outcome of a check with `valid_days` expires that long after it finished;
+    one from the future does not stand either.
     """
     check = registry.load_all()[0].get(outcome.job.check)
     if check is None or not outcome.findings:
