@@ -22,7 +22,14 @@ datasets:
   - {id: train, stage: train, uri: train.csv, label: y, subjects: [person], zone: inside, digest: "sha256:DIGEST"}
   - {id: test, stage: test, uri: test.csv, label: y, subjects: [person], zone: inside, retention: 365}
 assets:
-  - {id: model, kind: model, task: tabular-classification, uri: model.pkl, trained_on: [train], tested_on: [test], output: score, zone: inside}
+  - id: model
+    kind: model
+    task: tabular-classification
+    uri: model.pkl
+    trained_on: [train]
+    tested_on: [test]
+    output: score
+    zone: inside
   - {id: api, kind: endpoint, serves: [model], zone: inside, authn: none}
   - {id: packages, kind: dependencies, uri: requirements.txt, zone: inside}
   - {id: image, kind: container, uri: Dockerfile, zone: inside}

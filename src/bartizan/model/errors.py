@@ -63,9 +63,7 @@ class InputError(BartizanError):
 class UnknownName(InputError):
     """A name that is not among the known ones; the message offers the nearest. `of` says whose name it is (`endpoint 'api'`)."""
 
-    def __init__(
-        self, what: str, name: str, known: Sequence[str], *, place: Place | str | None = None, of: str = ""
-    ) -> None:
+    def __init__(self, what: str, name: str, known: Sequence[str], *, place: Place | str | None = None, of: str = "") -> None:
         close = nearest(name, known)
         if close is not None:
             cure = f"did you mean '{close}'?"

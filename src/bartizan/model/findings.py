@@ -97,8 +97,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one check says about one threat to one asset.
 
     `title` is the outcome in one line, `why` the reasoning from the numbers, `remedy` the next step. `needed` is how many
-    more trials an inconclusive verdict asks for. `probability_cap` is declared by configuration checks: the chance that a
-    campaign succeeds while this check passes, at most.
+    more trials an inconclusive verdict asks for. A configuration check that passes may say in `details["probability_cap"]` how likely a
+    campaign is to succeed nevertheless, at most.
     """
 
     check: str

@@ -90,7 +90,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a renderer needs. `generated` is RFC 3339 UTC; `manifest` is the manifest's name as given, without folders of the machine."""
+    """Everything a renderer needs. `generated` is RFC 3339 UTC; `manifest` is the manifest's file name, without folders of the machine."""
 
     title: str
     manifest: str

@@ -32,7 +32,7 @@ class Project:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The shipped catalogue and what the manifest adds to it under `catalogs`. Raises `UnknownName` for a claim of an unknown control."""
+        """The shipped catalogue and what the manifest adds to it. Raises `UnknownName` for a claim of an unknown control."""
         catalog = load_catalog(self._own_catalogs())
         for claim in self.system.controls:
             if claim.control not in catalog.controls and claim.control not in catalog.aliases:
