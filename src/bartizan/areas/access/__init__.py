@@ -1,0 +1,1 @@
+"""Who may keep and use data, for what and for how long."""
