@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.cli.show import fit, percent, table, width
+from bartizan.cli.show import fit, table, width
 
 
 @given(st.text(max_size=60), st.integers(1, 40))
@@ -25,7 +25,3 @@ def test_a_table_has_a_line_a_row_and_no_control_characters(rows: list[tuple[str
 
 def test_an_escape_sequence_in_a_name_does_not_reach_the_terminal() -> None:
     assert "\x1b]0;" not in table(("name",), [("\x1b]0;owned\x07",)], columns=80)
-
-
-def test_small_and_large_probabilities_are_not_rounded_to_certainty() -> None:
-    assert [percent(p) for p in (0, 0.0004, 0.032, 0.9996, 1)] == ["0.0 %", "<0.1 %", "3.2 %", ">99.9 %", "100.0 %"]

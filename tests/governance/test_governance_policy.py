@@ -29,7 +29,7 @@ RISKS = w.risks(*FINDINGS)
         ("never", []),
         ("threat:evasion", ["open: evasion on scorer"]),
         ("threat:elsewhere", []),
-        ("risk>=critical", ["risk critical, at least critical: "] * 2),
+        ("risk>=high", ["risk high, at least high: "] * 2),
         (" Risk >= low ", ["risk"] * 3),
         ("risk>=critical,risk>=low", ["risk"] * 3),
     ],

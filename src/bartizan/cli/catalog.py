@@ -56,9 +56,9 @@ def page(entry: msgspec.Struct) -> str:
     """An entry as lines of `field: value`, without what is empty."""
     lines = []
     for name, value in msgspec.to_builtins(entry).items():
-        if value in (None, [], {}, "") or name in ("at", "when"):
+        if not value or name in ("at", "when"):
             continue
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             value = "".join(f"\n    {', '.join(map(str, v.values())) if isinstance(v, dict) else v}" for v in value)
         lines.append(f"{click.style(name, bold=True)}: {value}")
     return "\n".join(lines)

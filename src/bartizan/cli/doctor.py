@@ -26,6 +26,7 @@ def command(form: str) -> int:
     parts = {
         name: {"missing": extras.missing("bartizan", name), "checks": sorted(c.id for c in checks.values() if c.extra == name)}
         for name in extras.offered()
+        if name not in ("dev", "docs")
     }
     if form == "json":
         facts = {"bartizan": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}

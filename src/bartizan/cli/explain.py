@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from bartizan.cli.options import format_option, project_argument
-from bartizan.cli.show import json_text, percent, table
-from bartizan.cli.summary import finding_rows
+from bartizan.cli.show import json_text, table
+from bartizan.cli.summary import FINDING_HEADS, finding_rows
 from bartizan.governance.register import find as find_risk
 from bartizan.model.risks import Risk
+from bartizan.renderers.wording import percent
 
 
 @click.command("explain", epilog="Example: bartizan explain R-1a2b3c4d5e examples/credit-scoring")
@@ -39,7 +40,7 @@ def command(risk: str, path: Path, form: str) -> None:
     click.echo(table(("step", "a year", "level", "", "evidence", "because"), bars))
     used = [f for e in told.current if e.seq in found.evidence for f in e.findings if f.threat == found.threat]
     if used:
-        click.echo("\n" + table(("verdict", "check", "asset", "finding"), finding_rows(used)))
+        click.echo("\n" + table(FINDING_HEADS, finding_rows(used)))
     if found.decision:
         click.echo(f"\n{found.status} by {found.decision.by} until {found.decision.until}: {found.decision.why}")
     if found.void_decision:

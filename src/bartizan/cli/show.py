@@ -68,12 +68,3 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, columns: in
 def json_text(value: object) -> str:
     """`value` as indented JSON with a stable order."""
     return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()
-
-
-def percent(value: float) -> str:
-    """A probability in words: `3.2 %`, `<0.1 %`."""
-    if 0 < value < 0.001:
-        return "<0.1 %"
-    if 0.999 < value < 1:
-        return ">99.9 %"
-    return f"{100 * value:.1f} %"

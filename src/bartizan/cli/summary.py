@@ -7,25 +7,30 @@ from pathlib import Path
 
 import click
 
-from bartizan.cli.show import percent, table
-from bartizan.model.findings import Finding, Measure, Verdict
+from bartizan.cli.show import table
+from bartizan.model.findings import Finding, Measure
 from bartizan.model.report import Report
 from bartizan.model.risks import Risk
+from bartizan.renderers.summary import actions_of, counts_line, headline, pressing, ranked
+from bartizan.renderers.wording import between, counted, interval, percent, quantity
 
 RISK_HEADS = ("id", "threat", "asset", "inherent", "residual", "level", "status", "next")
+FINDING_HEADS = ("verdict", "check", "asset", "finding")
+SHOWN = 15
+"""Risks that the summary shows before it points to `bartizan risks`."""
 
 
 def risk_rows(risks: Iterable[Risk]) -> list[tuple[str, ...]]:
-    """One row for each risk, in the order given: `RISK_HEADS`."""
+    """One row for each risk, in the order given: `RISK_HEADS`. `open?` marks a risk whose threat hangs on an open question."""
     return [
         (
             r.id,
             r.threat,
             r.asset,
             percent(r.inherent.mean),
-            f"{percent(r.residual.mean)} ({percent(r.residual.low)} to {percent(r.residual.high)})",
+            f"{percent(r.residual.mean)} ({between(r.residual.low, r.residual.high)})",
             r.residual.level,
-            r.status,
+            r.status if r.certain else f"{r.status}?",
             r.next_step,
         )
         for r in risks
@@ -34,39 +39,35 @@ def risk_rows(risks: Iterable[Risk]) -> list[tuple[str, ...]]:
 
 def measure_text(measure: Measure) -> str:
     """A number with its interval, count, limit and control, in words."""
-    as_share = measure.unit in ("", "fraction", "rate", "probability") and 0 <= measure.value <= 1
-    say = percent if as_share else lambda v: f"{v:.4g}{' ' + measure.unit if measure.unit else ''}"
-    parts = [f"{measure.name} {say(measure.value)} ({say(measure.low)} to {say(measure.high)}"]
-    parts.append(f"; n = {measure.n}" if measure.k is None else f"; {measure.k} of {measure.n}")
-    parts.append(f"; tolerance {say(measure.limit)}" if measure.limit is not None else "")
-    parts.append(f"; control {say(measure.null)}" if measure.null is not None else "")
+    parts = [f"{measure.name} {quantity(measure, measure.value)} ({interval(measure)}; {counted(measure)}"]
+    if measure.limit is not None:
+        parts.append(f"; tolerance {quantity(measure, measure.limit)}")
+    if measure.null is not None:
+        parts.append(f"; control {quantity(measure, measure.null)}")
     return "".join(parts) + ")"
 
 
 def finding_rows(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
-    """One row for each finding: verdict, check, asset, what it measured or says."""
+    """One row for each finding: `FINDING_HEADS`."""
     return [(f.verdict, f.check, f.asset, f"{f.title}" + (f": {measure_text(f.measures[0])}" if f.measures else "")) for f in findings]
 
 
 def whole(report: Report, path: Path) -> str:
-    """The summary of an assessment."""
-    order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.UNKNOWN, Verdict.PASS]
-    findings = sorted(report.findings, key=lambda f: (order.index(f.verdict), -f.severity.rank))
-    counts = {verdict: sum(f.verdict is verdict for f in findings) for verdict in order}
+    """The summary of an assessment: the answer first."""
+    risks = ranked(report.risks)
     sections = [
-        click.style(report.title, bold=True),
-        table(("verdict", "check", "asset", "finding"), finding_rows(findings)),
-        table(RISK_HEADS, risk_rows(report.risks[:15])),
+        click.style(report.title, bold=True) + f"\n{headline(report)} {counts_line(report)}",
+        table(FINDING_HEADS, finding_rows(pressing(report.findings))),
+        table(RISK_HEADS, risk_rows(risks[:SHOWN])),
     ]
-    if len(report.risks) > 15:
-        sections.append(f"… and {len(report.risks) - 15} more risks: bartizan risks {path}")
-    remedies = list(dict.fromkeys(f.remedy for f in findings if f.verdict is not Verdict.PASS and f.remedy))[:6]
-    if remedies:
-        sections.append("What to do next\n" + "\n".join(f"  {i}. {remedy}" for i, remedy in enumerate(remedies, 1)))
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    if len(risks) > SHOWN:
+        sections.append(f"… and {len(risks) - SHOWN} more risks: bartizan risks {path}")
+    steps = [f"  {i}. {action.text}\n     {click.style(action.command, dim=True)}" for i, action in enumerate(actions_of(report), 1)]
+    if steps:
+        sections.append("What to do next\n" + "\n".join(steps))
     sections.append(
-        f"{len(report.model.certain)} threats, {len(findings)} findings ({said}), {len(report.gaps)} threats not measured, "
-        f"{len(report.model.questions)} open questions.\nFull report: bartizan report {path} -o report.html"
+        f"{len(report.model.certain)} threats, {len(report.gaps)} of them not measured; {len(report.model.questions)} open questions "
+        f"(bartizan threats {path} --questions).\nFull report: bartizan report {path} -o report.html"
     )
     return "\n\n".join(sections)
 

@@ -16,16 +16,17 @@ from bartizan.model.errors import InputError
 @click.argument("what", type=click.Path(path_type=Path, exists=True), default=Path(), metavar="STORE|BUNDLE|[PATH]")
 @click.option("--key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The public key you trust, as PEM.")
 @click.option("--checkpoint", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A checkpoint you kept elsewhere.")
+@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Compare subjects with the files here, too.")
 @format_option("table", "json")
-def command(what: Path, key: Path | None, checkpoint: Path | None, form: str) -> int:
+def command(what: Path, key: Path | None, checkpoint: Path | None, root: Path | None, form: str) -> int:
     """Verify the signatures, the hash chain, the Merkle tree and the artefacts of a project, a .bartizan folder or a bundle. Needs no
     network. Without --key it can only show that the store agrees with itself. Exit code 1: tampering found."""
     from bartizan.evidence import verify_bundle, verify_store
 
     if what.is_file() and what.suffix not in (".yaml", ".yml"):
-        result = verify_bundle(what, key, checkpoint)
+        result = verify_bundle(what, key, checkpoint, root=root)
     else:
-        result = verify_store(_store_folder(what), key, checkpoint)
+        result = verify_store(_store_folder(what), key, checkpoint, root=root)
     if form == "json":
         click.echo(json_text(msgspec.to_builtins(result) | {"ok": result.ok}))
     else:

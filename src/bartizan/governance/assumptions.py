@@ -12,7 +12,7 @@ from bartizan.model.findings import Severity
 from bartizan.model.system import Level, Trust
 from bartizan.model.threats import Maturity
 
-CAMPAIGNS_PER_YEAR = MappingProxyType({Trust.NONE: 4.0, Trust.PARTNER: 1.0, Trust.INTERNAL: 0.3, Trust.RESTRICTED: 0.1})
+CAMPAIGNS_PER_YEAR = MappingProxyType({Trust.NONE: 1.0, Trust.PARTNER: 0.5, Trust.INTERNAL: 0.2, Trust.RESTRICTED: 0.1})
 """Median attack campaigns a year by the least trusted zone from which a node can be reached. What has no zone counts as `none`."""
 
 CAMPAIGN_SPREAD = 1.0
@@ -24,7 +24,7 @@ DECLARED_SPREAD = 0.5
 PRIOR_TRIALS = 4.0
 """Weight of the prior of success, in trials."""
 
-PRIOR_SUCCESS = MappingProxyType({Maturity.THEORETICAL: 0.005, Maturity.DEMONSTRATED: 0.05, Maturity.COMMON: 0.25})
+PRIOR_SUCCESS = MappingProxyType({Maturity.THEORETICAL: 0.005, Maturity.DEMONSTRATED: 0.04, Maturity.COMMON: 0.15})
 """Prior mean of the chance that one attempt succeeds."""
 
 CAMPAIGN_DAYS = 30.0
@@ -36,7 +36,7 @@ QUERIES_PER_DAY = 10_000.0
 QUERIES_PER_ATTEMPT = 1_000.0
 """Queries that one attempt at a loss takes."""
 
-ATTEMPTS_WITHOUT_QUERIES = 10
+ATTEMPTS_WITHOUT_QUERIES = 3
 """Attempts in a campaign that does not spend queries, or against what no declared actor reaches by a flow."""
 
 OFFLINE_FAMILIES = frozenset({"supply-chain", "training", "governance", "data-governance", "operation"})

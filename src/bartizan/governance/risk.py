@@ -85,7 +85,9 @@ def risks_of(
     decisions: Sequence[Decision],
     today: dt.date,
 ) -> tuple[Risk, ...]:
-    """The risks of a system, highest first: one for each threat instance, certain or possible, and for each failing finding without one.
+    """The risks of a system, one for each threat instance, certain or possible, and for each failing finding without one.
+
+    Highest level first; within a level those of certain threats, then by probability.
 
     `current` is the evidence whose subjects are still what they were; of several records of one job the newest counts. `stale` only marks
     what has to be measured again. Decisions may come from the manifest too; of several that hold, the last given counts.
@@ -117,7 +119,7 @@ def risks_of(
             claims=tuple(c for c in claims if _concerns(c, threat, instance.element, catalog)),
         )
         found.append(_risk(case, (*system.decisions, *decisions), today))
-    return tuple(sorted(found, key=lambda r: (-r.residual.level.rank, -r.residual.mean, -r.inherent.mean, r.id)))
+    return tuple(sorted(found, key=lambda r: (-r.residual.level.rank, not r.certain, -r.residual.mean, -r.inherent.mean, r.id)))
 
 
 def _by_risk(records: Iterable[Evidence], catalog: Catalog) -> dict[tuple[str, str], list[Said]]:
@@ -209,6 +211,7 @@ def _risk(case: Case, decisions: Sequence[Decision], today: dt.date) -> Risk:
         next_step=_next_step(case, standing),
         state=state,
         void_decision=standing.void,
+        certain=case.instance.certain,
     )
 
 

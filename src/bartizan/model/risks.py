@@ -74,7 +74,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Risk(msgspec.Struct, frozen=True, kw_only=True):
-    """A threat to an asset as a number. `state` is the digest of everything the residual was computed from."""
+    """A threat to an asset as a number. `state` is the digest of everything the residual was computed from; `certain` is False while the
+    threat itself hangs on a fact that nobody declared."""
 
     id: str
     threat: str
@@ -93,6 +94,7 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     next_step: str
     state: str
     void_decision: Decision | None = None
+    certain: bool = True
 
 
 def risk_id(threat: str, asset: str) -> str:

@@ -30,8 +30,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ranked(risks: Iterable[Risk]) -> list[Risk]:
-    """Risks with the worst first; those that are decided or within tolerance after the open ones of their level."""
-    return sorted(risks, key=lambda r: (-r.residual.level.rank, r.status is not Status.OPEN, -r.residual.mean, r.threat, r.asset, r.id))
+    """Risks with the worst first; within a level the open ones first, and of those the ones of certain threats."""
+    return sorted(risks, key=lambda r: (-r.residual.level.rank, r.status is not Status.OPEN, not r.certain, -r.residual.mean, r.threat, r.asset, r.id))
 
 
 def levels_of(report: Report) -> dict[Level, int]:
