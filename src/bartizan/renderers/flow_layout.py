@@ -13,13 +13,13 @@ import msgspec
 
 from bartizan.model.system import SYSTEM_ID, Flow, System, Trust, elements_of, kind_of
 
-NODE_WIDTH = 132
+NODE_WIDTH = 130
 NODE_HEIGHT = 46
-COLUMN = 196
+COLUMN = 178
 LANE_TOP = 46
 MOST_NODES = 40
 MOST_FLOWS = 80
-MOST_COLUMNS = 6
+MOST_COLUMNS = 7
 _GAP = {True: 26, False: 30}
 
 

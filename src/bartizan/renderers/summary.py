@@ -31,7 +31,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 def ranked(risks: Iterable[Risk]) -> list[Risk]:
     """Risks with the worst first; within a level the open ones first, and of those the ones of certain threats."""
-    return sorted(risks, key=lambda r: (-r.residual.level.rank, r.status is not Status.OPEN, not r.certain, -r.residual.mean, r.threat, r.asset, r.id))
+    order = {status: status is not Status.OPEN for status in Status}
+    return sorted(risks, key=lambda r: (-r.residual.level.rank, order[r.status], not r.certain, -r.residual.mean, r.threat, r.asset, r.id))
 
 
 def levels_of(report: Report) -> dict[Level, int]:
@@ -69,28 +70,34 @@ def counts_line(report: Report) -> str:
 
 
 def actions_of(report: Report, limit: int = 5) -> tuple[Action, ...]:
-    """The next steps of the open risks, worst first, steps that several risks share said once."""
+    """The next steps of the open risks: what can be done with a command before what nothing here can measure, worst first.
+
+    Steps that several risks share are said once.
+    """
     commands = _commands(report)
     groups: dict[str, list[Risk]] = {}
     for risk in ranked(r for r in report.risks if r.status is Status.OPEN and r.next_step):
         groups.setdefault(risk.next_step, []).append(risk)
-    steps = [
-        Action(
+    steps = []
+    for text, risks in groups.items():
+        command = command_in(text) or commands.get(text) or next((c for r in risks if (c := commands.get((r.threat, r.asset)))), None)
+        action = Action(
             text=text,
-            command=command_in(text) or commands.get((risks[0].threat, risks[0].asset)) or f"bartizan explain {risks[0].id}",
+            command=command or f"bartizan explain {risks[0].id}",
             level=risks[0].residual.level,
             risks=tuple(r.id for r in risks),
         )
-        for text, risks in groups.items()
-    ]
-    return tuple(sorted(steps, key=lambda a: (-a.level.rank, -len(a.risks)))[:limit])
+        steps.append((command is None, -action.level.rank, not risks[0].certain, -len(risks), action))
+    return tuple(step[-1] for step in sorted(steps, key=lambda step: step[:-1])[:limit])
 
 
-def _commands(report: Report) -> dict[tuple[str, str], str]:
-    """For each threat and asset the command that measures it again: of its most pressing finding, or of its gap."""
-    found = {(f.threat, f.asset): f"bartizan assess --only {shlex.quote(f.check)}" for f in reversed(pressing(report.findings))}
-    gaps = {(g.threat, g.asset): g.command for g in report.gaps if g.command.startswith(("bartizan ", "pip "))}
-    return found | gaps
+def _commands(report: Report) -> dict[object, str]:
+    """The command that helps: for a threat and asset what measures it again or closes its gap, for an open question where it stands."""
+    found: dict[object, str] = {
+        (f.threat, f.asset): f"bartizan assess --only {shlex.quote(f.check)}" for f in reversed(pressing(report.findings))
+    }
+    found |= {(g.threat, g.asset): g.command for g in report.gaps if g.command.startswith(("bartizan ", "pip "))}
+    return found | {q.text: "bartizan threats --questions" for q in report.model.questions}
 
 
 def command_in(text: str) -> str | None:

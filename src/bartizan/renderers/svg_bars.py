@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from bartizan.model.findings import Measure
 from bartizan.model.risks import Risk
-from bartizan.renderers.wording import between, interval, percent, quantity
+from bartizan.renderers.escape import cut
+from bartizan.renderers.wording import between, interval, percent, printable, quantity
 
 _STRIP = Markup(
     '<svg class="strip {kind}" viewBox="0 0 100 {height}" preserveAspectRatio="none" role="img" aria-label="{label}">{body}</svg>'
@@ -78,7 +79,7 @@ def share_bar(part: int, total: int) -> Markup:
 
 
 def _strip(kind: str, height: int, label: str, body: Iterable[Markup]) -> Markup:
-    return _STRIP.format(kind=kind, height=height, label=label, body=Markup("").join(body))
+    return _STRIP.format(kind=kind, height=height, label=cut(printable(label), 300), body=Markup("").join(body))
 
 
 def _rect(kind: str, x: float, width: float, y: float, height: float) -> Markup:

@@ -10,8 +10,11 @@ from bartizan.model.system import System
 from bartizan.renderers.flow_layout import LANE_TOP, NODE_HEIGHT, NODE_WIDTH, Arrow, Box, Diagram, Lane, layout
 from bartizan.renderers.wording import plural, printable
 
+LARGE = 1000
+"""Pixels from which a picture may shrink to the width of the page; a smaller one keeps its size and scrolls on a small screen."""
+
 _SVG = Markup(
-    '<svg class="flows" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">'
+    '<svg class="flows{size}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">'
     '<defs><marker id="arrow-head" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
     '<path d="M0 0.5L8 4L0 7.5z"/></marker></defs>{body}</svg>'
 )
@@ -50,7 +53,8 @@ def _drawn(diagram: Diagram) -> Markup:
         f"Data-flow diagram: {plural(len(diagram.boxes), 'node')} in {plural(len(diagram.lanes), 'zone')}, "
         f"{plural(len(diagram.arrows), 'flow')}, {crossing} across a trust boundary. The table below says the same in words."
     )
-    return _SVG.format(width=_n(diagram.width), height=_n(diagram.height + 2), label=label, body=Markup("").join(body))
+    size = " large" if diagram.width > LARGE else ""
+    return _SVG.format(size=size, width=_n(diagram.width), height=_n(diagram.height + 2), label=label, body=Markup("").join(body))
 
 
 def _lane(lane: Lane, height: float) -> Markup:
@@ -79,7 +83,7 @@ def _box(box: Box) -> Markup:
         ky=_n(box.y - 6),
         ny=_n(box.y + 11),
         kind=box.kind,
-        title=fitted(box.title, 18),
+        title=fitted(box.title, 17),
     )
 
 
