@@ -18,8 +18,8 @@ SUFFIX = ".csv"
 MEDIA_TYPE = "text/csv"
 COLUMNS = (
     "risk", "threat", "threat_title", "asset", "asset_title", "impact", "inherent", "inherent_low", "inherent_high", "inherent_level",
-    "residual", "residual_low", "residual_high", "residual_level", "status", "owner", "due", "decision", "evidence", "stale_evidence",
-    "why", "next_step", "state",
+    "residual", "residual_low", "residual_high", "residual_level", "certain", "status", "owner", "due", "decision",
+    "evidence", "stale_evidence", "why", "next_step", "state",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def _row(risk: Risk, title: str, asset: str) -> tuple[object, ...]:
     before, after = risk.inherent, risk.residual
     return (
         risk.id, risk.threat, title, risk.asset, asset, risk.impact, before.mean, before.low, before.high, before.level,
-        after.mean, after.low, after.high, after.level, risk.status, risk.owner, risk.due, decision_line(risk),
+        after.mean, after.low, after.high, after.level, risk.certain, risk.status, risk.owner, risk.due, decision_line(risk),
         _records(risk.evidence), _records(risk.stale),
         risk.why, risk.next_step, risk.state,
     )  # fmt: skip

@@ -14,13 +14,13 @@ import msgspec
 from bartizan.model.system import SYSTEM_ID, Flow, System, Trust, elements_of, kind_of
 
 NODE_WIDTH = 130
-NODE_HEIGHT = 46
+NODE_HEIGHT = 54
 COLUMN = 178
 LANE_TOP = 46
 MOST_NODES = 40
 MOST_FLOWS = 80
 MOST_COLUMNS = 7
-_GAP = {True: 26, False: 30}
+_GAP = 26
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +187,7 @@ def _spread(column: Sequence[_Item]) -> None:
         return
     middle = sum(i.y for i in column) / len(column)
     for above, below in itertools.pairwise(column):
-        gap = _GAP[above.id is None or below.id is None]
+        gap = _GAP
         below.y = max(below.y, above.y + above.half + below.half + gap)
     shift = middle - sum(i.y for i in column) / len(column)
     for item in column:

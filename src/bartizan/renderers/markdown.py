@@ -145,7 +145,7 @@ def _risk_row(report: Report, risk: Risk, asset: str) -> list[str]:
         percent(risk.inherent.mean),
         f"{percent(risk.residual.mean)} ({between(risk.residual.low, risk.residual.high)})",
         ("" if risk.inherent.level is risk.residual.level else f"{risk.inherent.level} → ") + f"**{risk.residual.level}**",
-        STATUS_WORDS[risk.status] + (f": {_text(note, 160)}" if note else ""),
+        STATUS_WORDS[risk.status] + ("" if risk.certain else ", may apply") + (f": {_text(note, 160)}" if note else ""),
         _text(risk.owner or "nobody", 80),
         _text(risk.due or "", 40),
     ]

@@ -13,6 +13,9 @@ from bartizan.renderers.wording import plural, printable
 LARGE = 1000
 """Pixels from which a picture may shrink to the width of the page; a smaller one keeps its size and scrolls on a small screen."""
 
+NAME_COLUMNS = 15
+"""Characters of a name that fit on a line of a box in the widest of the usual fonts."""
+
 _SVG = Markup(
     '<svg class="flows{size}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{label}">'
     '<defs><marker id="arrow-head" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
@@ -24,8 +27,9 @@ _LANE = Markup(
 )
 _BOX = Markup(
     '<g class="box {shape}"><title>{full}</title><rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{rx}"/>'
-    '<text class="kind" x="{cx}" y="{ky}">{kind}</text><text class="name" x="{cx}" y="{ny}">{title}</text></g>'
+    '<text class="kind" x="{cx}" y="{ky}">{kind}</text>{title}</g>'
 )
+_NAME = Markup('<text class="name" x="{x}" y="{y}">{text}</text>')
 _ARROW = Markup('<path class="flow{crossing}" d="{path}" marker-end="url(#arrow-head)"/>')
 _CROSSING = Markup('<rect class="crossing" x="{x}" y="{y}" width="8" height="8" transform="rotate(45 {cx} {cy})"/>')
 _NUMBER = Markup(
@@ -71,6 +75,8 @@ def _lane(lane: Lane, height: float) -> Markup:
 
 def _box(box: Box) -> Markup:
     shape = "actor" if box.kind == "actor" else "data" if box.kind in {"dataset", "store", "registry"} else "process"
+    lines = _lines(box.title)
+    heights = (box.y + 4, box.y + 19) if len(lines) > 1 else (box.y + 11,)
     return _BOX.format(
         shape=shape,
         full=printable(f"{box.title[:600]} ({box.kind})"),
@@ -80,11 +86,19 @@ def _box(box: Box) -> Markup:
         height=NODE_HEIGHT,
         rx={"actor": NODE_HEIGHT // 2, "data": 0, "process": 7}[shape],
         cx=_n(box.x),
-        ky=_n(box.y - 6),
-        ny=_n(box.y + 11),
+        ky=_n(box.y - (13 if len(lines) > 1 else 6)),
         kind=box.kind,
-        title=fitted(box.title, 17),
+        title=Markup("").join(_NAME.format(x=_n(box.x), y=_n(y), text=line) for y, line in zip(heights, lines, strict=False)),
     )
+
+
+def _lines(title: str) -> list[str]:
+    """A title on one line of a box, or on two, the second cut."""
+    words = " ".join(printable(title[:200]).split()).split(" ")
+    first = words.pop(0)
+    while words and len(first) + 1 + len(words[0]) <= NAME_COLUMNS:
+        first += " " + words.pop(0)
+    return [fitted(line, NAME_COLUMNS) for line in (first, " ".join(words)) if line]
 
 
 def _arrow(arrow: Arrow) -> Markup:
