@@ -38,8 +38,10 @@ def attacked(model: object, members: pd.DataFrame, others: pd.DataFrame, seed: i
     frame = pd.concat([members, others], ignore_index=True)
     features, inside = frame.drop(columns="bad"), np.arange(len(frame)) < len(members)
     classes = reference_models.class_numbers(model, frame["bad"])
-    odds, halves = reference_models.train(model, features, classes, seed)
-    target = membership.log_odds(class_probabilities(model, features), classes)
+    probabilities = class_probabilities(model, features)
+    epsilon = membership.resolution(probabilities)
+    odds, halves = reference_models.train(model, features, classes, seed, epsilon)
+    target = membership.log_odds(probabilities, classes, epsilon)
     return membership.attack(membership.scores_of(target, odds, halves, classes), inside, odds, fpr=0.01, seed=seed)
 
 
@@ -67,6 +69,13 @@ def test_models_that_do_not_memorise_are_not(trained_elsewhere: bool) -> None:
     found = attacked(model, data[:1000], data[1000:1800])
     assert abs(found.auc - 0.5) < 3 * found.auc_error
     assert found.at[0].true_positives.value < 0.05
+
+
+def test_certainty_counts_as_much_as_the_steps_of_the_model_allow() -> None:
+    votes = np.array([[60, 0], [59, 1], [0, 60]]) / 60
+    assert membership.resolution(votes) == pytest.approx(1 / 120)
+    assert membership.resolution(np.array([[1.0, 0.0]])) == membership.COARSEST
+    assert membership.resolution(np.array([[1e-9, 1 - 1e-9]])) == membership.FINEST
 
 
 @settings(max_examples=30, deadline=None)

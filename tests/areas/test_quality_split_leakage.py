@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bartizan.areas.quality.columns import align, match_columns
-from bartizan.areas.quality.leakage import find_leakage
+from bartizan.methods.aligned_tables import align, match_columns
+from bartizan.methods.row_overlap import find_leakage
 from bartizan.model.errors import InputError, Refused
 from bartizan.model.findings import Finding, Verdict
 from bartizan.model.system import Asset, Dataset, Kind, Stage

@@ -31,7 +31,7 @@ def _is_personal(node: Dataset, system: System) -> bool:  # noqa: ARG001 - the p
     phases={Phase.DATA, Phase.GOVERNANCE},
     cost=Cost.INSTANT,
     applies=_is_personal,
-    valid_days=1,
+    valid_days=30,
 )
 def retention(job: Job, target: Dataset) -> Iterator[Finding]:
     """Personal data without a declared retention or purpose, or kept beyond it.

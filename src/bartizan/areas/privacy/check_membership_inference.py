@@ -56,6 +56,7 @@ def _prepared(job: Job, target: Asset) -> tuple[Any, pd.DataFrame, Any, str]:
 
     from bartizan.adapters.estimators import load_estimator
     from bartizan.areas.privacy.membership import MIN_RECORDS
+    from bartizan.methods.row_overlap import find_leakage
 
     if target.uri is None:
         raise InputError(f"'{target.id}' has no uri", place=target.at, cure="declare where the model file lies")
@@ -66,7 +67,7 @@ def _prepared(job: Job, target: Asset) -> tuple[Any, pd.DataFrame, Any, str]:
         raise InputError(f"the label column of '{target.id}' is not known", place=target.at, cure="declare label: on its data sets")
     columns = [name for name in inside.columns if name in outside.columns]
     inside, outside = inside[columns], outside[columns]
-    outside = outside[~_copies(inside, outside, label)]
+    outside = outside[find_leakage(inside, outside, label=label, seed=job.seed).partner < 0]  # a copy was trained on, wherever it stands
     random = np.random.default_rng(job.seed)
     inside, outside = (t.iloc[np.sort(random.permutation(len(t))[:MAX_RECORDS])] for t in (inside, outside))
     if min(len(inside), len(outside)) < MIN_RECORDS:
@@ -96,15 +97,6 @@ def _tables(job: Job, ids: tuple[str, ...] | None, target: Asset, field: str) ->
     return pd.concat(frames, ignore_index=True), next((node.label for node in sets if node.label), None)
 
 
-def _copies(inside: pd.DataFrame, outside: pd.DataFrame, label: str) -> Any:
-    """Which rows of `outside` were in fact trained on: they are no others, whatever table they stand in."""
-    import pandas as pd
-
-    features = [name for name in outside.columns if name != label] or [label]
-    keys = [pd.util.hash_pandas_object(table[features].astype(str), index=False) for table in (inside, outside)]
-    return keys[1].isin(set(keys[0])).to_numpy()
-
-
 def _attacked(
     estimator: Any, frame: pd.DataFrame, members: Any, label: str, *, labels_only: bool, fpr: float, seed: int
 ) -> tuple[Membership, int]:
@@ -124,8 +116,9 @@ def _attacked(
     classes = reference_models.class_numbers(estimator, frame[label])
     if (classes < 0).mean() > 0.5:
         raise InputError(f"the labels in '{label}' are not the classes of the model", cure="declare the label column of the data sets")
-    target = membership.log_odds(probabilities, classes)
-    odds, inside = reference_models.train(estimator, features, classes, seed)
+    epsilon = membership.resolution(probabilities)
+    target = membership.log_odds(probabilities, classes, epsilon)
+    odds, inside = reference_models.train(estimator, features, classes, seed, epsilon)
     scores = membership.scores_of(target, odds, inside, classes)
     return membership.attack(scores, members, odds, fpr=fpr, finer=(FINER,), seed=seed), len(odds)
 
@@ -140,9 +133,7 @@ def _finding(job: Job, target: Asset, threat: str, result: Membership, models: i
         threat=threat,
         verdict=verdict,
         severity=_severity(verdict, main),
-        title=f"{main.true_positives.k} of {main.true_positives.n} training records recognised at {main.fpr:.1%} false positives"
-        if main.resolved
-        else f"Training records told from others with an AUC of {result.auc:.2f}",
+        title=_title(result, ruling),
         why=f"{because} The attack is the {result.attack} with {models} reference models; it was tuned on one half of the records and "
         f"measured on the other. Control with shuffled membership: AUC {result.null_auc:.3f}."
         + (f" Models that never saw the split: AUC {result.drift_auc:.3f}." if result.drift_auc is not None else ""),
@@ -154,6 +145,15 @@ def _finding(job: Job, target: Asset, threat: str, result: Membership, models: i
         needed=ruling.needed if verdict is Verdict.INCONCLUSIVE else None,
         details={"attack": result.attack, "control": {"auc": round(result.null_auc, 6), "drift_auc": round(result.drift_auc or 0.5, 6)}},
     )
+
+
+def _title(result: Membership, ruling: Ruling) -> str:
+    """The outcome by the figure that decided it."""
+    main, best = result.at[0], result.best
+    if main.resolved and ruling.verdict is not Verdict.PASS:
+        return f"{main.true_positives.k} of {main.true_positives.n} training records recognised at {main.fpr:.1%} false positives"
+    gain = best.true_positives.value - best.false_positives.value
+    return f"Training records told from others with an advantage of {gain:.2f} and an AUC of {result.auc:.2f}"
 
 
 def _verdict(job: Job, result: Membership, ruling: Ruling, tolerances: tuple[float, float]) -> tuple[Verdict, str]:

@@ -2,7 +2,7 @@
 
 The attack is the loss threshold (Yeom et al., 2018), made fair to hard records in two ways and the stronger one chosen: by the confidence
 of reference models that were not trained on the record (difficulty calibration, Watson et al., 2022), and by the likelihood ratio between
-reference models that were and were not (LiRA, Carlini et al., 2022, with variances shared by all records, as few models allow). Attack
+reference models that were and were not (LiRA, Carlini et al., 2022, with variances of each record or shared by all). Attack
 and threshold are chosen on one half of the records and measured on the other half.
 
 Two controls tell whether the number can be trusted. With membership labels shuffled the attack must be at chance. And reference models,
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-EPSILON = 1e-4
-"""Probabilities are kept this far from 0 and 1, so that a certain model's confidence stays finite."""
+FINEST, COARSEST = 1e-4, 0.02
+"""Probabilities are kept at least this far from 0 and 1, and at most that far, so that a certain model's confidence stays finite."""
 
 SHUFFLES = 40
 """How often the membership labels are shuffled for the control."""
@@ -73,11 +74,21 @@ class Membership:
     drift_error: float
 
 
-def log_odds(probabilities: Floats, true_class: npt.NDArray[np.int64]) -> Floats:
+def resolution(probabilities: Floats) -> float:
+    """How far from 0 and 1 a probability is to be kept: half the least distance from them that this model shows.
+
+    A forest of 60 trees knows steps of 1/60 only; when all agree, that is hardly more than 59 of them, not infinitely more.
+    """
+    inner = probabilities[(probabilities > 1e-12) & (probabilities < 1 - 1e-12)]
+    least = float(np.minimum(inner, 1 - inner).min()) if len(inner) else 1.0
+    return min(max(least / 2, FINEST), COARSEST)
+
+
+def log_odds(probabilities: Floats, true_class: npt.NDArray[np.int64], epsilon: float = FINEST) -> Floats:
     """Confidence in the true class as log odds, shape (rows,); `true_class` is -1 where the model does not know the class."""
     rows = np.arange(len(true_class))
     chosen = np.where(true_class >= 0, probabilities[rows, np.maximum(true_class, 0)], 0.0)
-    chosen = np.clip(np.nan_to_num(chosen), EPSILON, 1 - EPSILON)
+    chosen = np.clip(np.nan_to_num(chosen), epsilon, 1 - epsilon)
     odds: Floats = np.log(chosen) - np.log1p(-chosen)
     return odds
 
@@ -150,11 +161,28 @@ def scores_of(target: Floats, references: Floats, inside: Mask, classes: npt.NDA
         return {"loss threshold per class": centred}
     out_mean = _mean(references, ~inside)
     in_mean = _mean(references, inside)
-    floor = 0.1
-    out_sd = max(float(np.sqrt(np.mean((references - out_mean)[~inside] ** 2))), floor)
-    in_sd = max(float(np.sqrt(np.mean((references - in_mean)[inside] ** 2))), floor)
-    ratio = (target - out_mean) ** 2 / (2 * out_sd**2) - (target - in_mean) ** 2 / (2 * in_sd**2)
-    return {"loss threshold per class": centred, "loss against difficulty": target - out_mean, "likelihood ratio": ratio}
+    out_spread, in_spread = _spread(references, ~inside, out_mean), _spread(references, inside, in_mean)
+    shared = _likelihood_ratio(target, (out_mean, np.sqrt(np.mean(out_spread**2))), (in_mean, np.sqrt(np.mean(in_spread**2))))
+    own = _likelihood_ratio(target, (out_mean, out_spread), (in_mean, in_spread))
+    return {
+        "loss threshold per class": centred,
+        "loss against difficulty": target - out_mean,
+        "likelihood ratio": shared,
+        "likelihood ratio with own variances": own,
+    }
+
+
+def _likelihood_ratio(target: Floats, out: tuple[Floats, Any], inside: tuple[Floats, Any]) -> Floats:
+    """Log density of the target's confidence among models trained on the record, less that among models that were not (normal)."""
+    (out_mean, out_sd), (in_mean, in_sd) = ((mean, np.maximum(sd, 0.1)) for mean, sd in (out, inside))
+    ratio: Floats = ((target - out_mean) / out_sd) ** 2 / 2 - ((target - in_mean) / in_sd) ** 2 / 2 + np.log(out_sd / in_sd)
+    return ratio
+
+
+def _spread(values: Floats, where: Mask, mean: Floats) -> Floats:
+    counts = np.maximum(where.sum(axis=0), 1)
+    spread: Floats = np.sqrt((((values - mean) ** 2) * where).sum(axis=0) / counts)
+    return spread
 
 
 def _mean(values: Floats, where: Mask) -> Floats:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bartizan.adapters.estimators import class_probabilities
-from bartizan.areas.privacy.membership import log_odds
+from bartizan.areas.privacy.membership import FINEST, log_odds
 from bartizan.model.errors import InputError
 
 
@@ -34,7 +34,7 @@ def _plain(value: Any) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
-def train(estimator: Any, features: pd.DataFrame, classes: npt.NDArray[np.int64], seed: int) -> tuple[Any, Any]:
+def train(estimator: Any, features: pd.DataFrame, classes: npt.NDArray[np.int64], seed: int, epsilon: float = FINEST) -> tuple[Any, Any]:
     """Log odds and training rows of reference models: arrays of shape (models, rows), empty where the model cannot be trained anew.
 
     Models come in pairs that share out the rows, so that each row is inside half of them (Carlini et al., 2022).
@@ -59,7 +59,7 @@ def train(estimator: Any, features: pd.DataFrame, classes: npt.NDArray[np.int64]
                 model.fit(features[own], labels[own])
             place = {value: index for index, value in enumerate(model.classes_)}
             renumbered = np.array([place.get(value, -1) for value in labels])
-            odds[number] = log_odds(class_probabilities(model, features), np.where(classes >= 0, renumbered, -1))
+            odds[number] = log_odds(class_probabilities(model, features), np.where(classes >= 0, renumbered, -1), epsilon)
     except (ValueError, TypeError, AttributeError, InputError):
         return np.zeros((0, rows)), np.zeros((0, rows), dtype=bool)
     return odds, inside

@@ -17,7 +17,7 @@ from bartizan.model.system import Asset, Dataset, Kind, Phase
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bartizan.areas.quality.leakage import Leakage
+    from bartizan.methods.row_overlap import Leakage
 
 SHOWN = 20
 """Most rows that a finding points at."""
@@ -75,7 +75,7 @@ def _read(job: Job, node: Dataset) -> pd.DataFrame:
 
 
 def _judged(job: Job, target: Dataset, training: list[tuple[Dataset, pd.DataFrame]], tolerance: float, near: float) -> Finding:
-    from bartizan.areas.quality.leakage import find_leakage
+    from bartizan.methods.row_overlap import find_leakage
 
     probe = _read(job, target)
     results = [(n, find_leakage(frame, probe, label=target.label or n.label, tolerance=near, seed=job.seed)) for n, frame in training]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bartizan.areas.quality.columns import Aligned, align
+from bartizan.methods.aligned_tables import Aligned, align
 
 Codes = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]

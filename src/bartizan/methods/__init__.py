@@ -1,0 +1,1 @@
+"""Numeric methods that two areas share, one subject a file."""
