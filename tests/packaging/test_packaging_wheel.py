@@ -64,7 +64,7 @@ print(missing)
 """
     done = run(bare / "python", "-c", code)
     assert done.returncode == 0, done.stderr
-    extras = {"pandas", "sklearn", "skops", "scipy", "joblib", "pyarrow"}
+    extras = {"pandas", "sklearn", "skops", "scipy", "joblib", "pyarrow", "torch", "veritas", "xgboost", "lightgbm", "PIL"}
     for module, name in eval(done.stdout):
         assert name.partition(".")[0] in extras, f"{module} needs undeclared {name}"
         room = module.split(".")[1]
