@@ -90,14 +90,14 @@ def test_system_without_ai_has_no_ai_threat() -> None:
 
 def test_unnamed_training_data_is_a_question() -> None:
     model = model_of("credit-scoring.yaml", **{"trained_on: [loans], ": ""})
-    (found,) = [i for i in model.possible if i.threat == "training-data-poisoning"]
-    assert [(q.element, q.field) for q in found.questions] == [("scorer", "trained_on")]
+    found = {i.element: [(q.element, q.field) for q in i.questions] for i in model.possible if i.threat == "training-data-poisoning"}
+    assert found == {element: [("scorer", "trained_on")] for element in ("scorer", "loans")}
 
 
 def test_questions_are_few_and_each_asks_for_one_field() -> None:
-    questions = [(q.element, q.field) for i in model_of("credit-scoring.yaml").possible for q in i.questions]
-    assert len(questions) <= 10
-    assert len(questions) == len(model_of("credit-scoring.yaml").possible)
+    model = model_of("credit-scoring.yaml")
+    assert len(model.questions) <= 10
+    assert [len(i.questions) for i in model.possible] == [1] * len(model.possible)
 
 
 def test_declared_absence_of_output_ends_inference_attacks() -> None:

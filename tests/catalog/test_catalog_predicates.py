@@ -127,6 +127,8 @@ REFUSED: list[tuple[Any, tuple[Kind, ...], str]] = [
     ({"fact": "quota", "is": 3}, ENDPOINT, "is a group"),
     ({"fact": "authn", "declared": "true"}, ENDPOINT, "takes true or false"),
     ({"fact": "exposed", "declared": True}, ENDPOINT, "derived"),
+    ({"fact": "authn", "empty": True}, ENDPOINT, "several values"),
+    ({"fact": "adapters", "empty": "yes"}, MODEL, "takes true or false"),
     ({"fact": "subjects", "contains": "person"}, MODEL, "no fact of model; it belongs to dataset"),
     ({"fact": "crosses_boundary", "is": True}, MODEL, "it belongs to flow"),
     ({"fact": "has_ai", "is": True}, MODEL, "it belongs to system"),

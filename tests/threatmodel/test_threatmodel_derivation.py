@@ -47,23 +47,31 @@ def test_facts_and_path_are_told() -> None:
     assert not model.questions
 
 
-def test_one_unknown_fact_is_asked_in_the_words_of_the_threat() -> None:
+def test_one_unknown_fact_is_asked_at_a_time() -> None:
     online = {"fact": "online_learning", "is": True}
     both = {"all": [online, {"fact": "federated", "is": True}]}
-    model = derive(
-        credit(), [threat("feedback", MODEL, online), threat("both", MODEL, both), threat("off", MODEL, {"all": [both, {"not": "always"}]})]
-    )
-    feedback, several = (next(i for i in model.possible if i.threat == id) for id in ("feedback", "both"))
-    assert [(q.element, q.field, q.text) for q in feedback.questions] == [("scorer", "online_learning", "about feedback?")]
-    assert [q.text for q in several.questions] == [
-        "Is it so that scorer learns online?",
-        "Is it so that scorer is trained by federated learning?",
+    threats = [threat("feedback", MODEL, online), threat("both", MODEL, both), threat("off", MODEL, {"all": [both, {"not": "always"}]})]
+    model = derive(credit(), threats)
+    words = ("scorer", "online_learning", "Does scorer go on learning from what it meets in operation?")
+    assert {i.threat: [(q.element, q.field, q.text) for q in i.questions] for i in model.possible} == {"feedback": [words], "both": [words]}
+    assert [(q.element, q.field, q.text) for q in model.questions] == [words]
+    told = replace(credit(), assets=tuple(replace(a, online_learning=True) if a.id == "scorer" else a for a in credit().assets))
+    assert [q.field for q in derive(told, threats).questions] == ["federated"]
+
+
+def test_a_field_without_words_in_the_catalogue_is_asked_for_plainly() -> None:
+    model = derive(credit(), [threat("t", MODEL, {"fact": "framework", "is": "sklearn"})])
+    assert [q.text for q in model.questions] == ["What is the framework of scorer?"]
+
+
+def test_questions_on_which_most_hangs_come_first() -> None:
+    threats = [
+        threat("one", MODEL, {"fact": "signed", "is": False}, maturity=Maturity.COMMON),
+        *(threat(f"many-{i}", MODEL, {"fact": "federated", "is": True}, maturity=Maturity.THEORETICAL) for i in range(3)),
     ]
-    assert {(q.field, q.text) for q in model.questions} == {
-        ("online_learning", "about feedback?"),
-        ("federated", "Is it so that scorer is trained by federated learning?"),
-    }
-    assert {i.threat for i in model.instances} == {"feedback", "both"}
+    model = derive(credit(), threats)
+    assert model.possible[0].threat == "one"
+    assert [q.field for q in model.questions] == ["federated", "signed"]
 
 
 def test_only_unknown_facts_that_matter_are_asked() -> None:
@@ -76,7 +84,7 @@ def test_an_unknown_source_is_asked_for_its_zone() -> None:
     adrift = replace(credit(), actors=(Actor(id="applicant"),))
     for when in (FROM_OUTSIDE, {"fact": "exposed", "is": True}):
         model = derive(adrift, [threat("t", MODEL, when)])
-        assert [(q.element, q.field, q.text) for q in model.questions] == [("applicant", "zone", "about t?")]
+        assert [(q.element, q.field, q.text) for q in model.questions] == [("applicant", "zone", "From which zone does applicant come?")]
         assert model.possible[0].path == ("applicant", "api", "scorer")
 
 

@@ -58,6 +58,9 @@ YES, NO = {"fact": "output", "is": "score"}, {"fact": "output", "is": "label"}
         ({"fact": "online_learning", "declared": True}, F),
         ({"fact": "online_learning", "declared": False}, T),
         ({"fact": "trained_on", "contains": "loans"}, T),
+        ({"fact": "trained_on", "empty": False}, T),
+        ({"fact": "trained_on", "empty": True}, F),
+        ({"fact": "adapters", "empty": False}, U),
         ({"some": "training_sets"}, T),
         ({"some": "training_sets", "where": {"fact": "personal_data", "is": True}}, T),
         ({"some": "training_sets", "where": {"fact": "retention", "at_least": 1}}, U),
@@ -151,6 +154,32 @@ def test_an_undeclared_zone_leaves_trust_and_exposure_unknown() -> None:
     assert truth({"fact": "trust", "is": "none"}, "applicant", adrift) is None
     assert truth({"fact": "exposed", "is": True}, "scorer", adrift) is None
     assert truth({"some": "inflows", "where": {"fact": "crosses_boundary", "is": True}}, "api", adrift) is None
+
+
+def test_an_inverse_relation_is_unknown_where_somebody_may_still_name_the_node() -> None:
+    system = credit()
+    untold = replace(system, assets=tuple(replace(a, trained_on=None, serves=None) for a in system.assets))
+    assert truth({"some": "trains"}, "loans", untold) is None
+    assert truth({"none": "trains"}, "loans", untold) is None
+    assert truth({"some": "trains", "where": {"fact": "task", "is": "audio"}}, "loans", untold) is False
+    assert truth({"every": "trains", "where": {"fact": "task", "is": "audio"}}, "loans", untold) is None
+    assert truth({"every": "trains", "where": {"kind": "model"}}, "loans", untold) is True
+    assert truth({"some": "served_by"}, "scorer", untold) is None
+    assert truth({"some": "tests"}, "loans", untold) is False  # its stage is train
+    assert truth({"some": "used_by"}, "scorer", untold) is False  # an endpoint's `uses` is drawn, or there is none
+    asked = replace(untold, assets=(*untold.assets, Asset(id="bot", kind=Kind.AGENT)))
+    assert truth({"some": "used_by"}, "scorer", asked) is None
+
+
+def test_an_undeclared_relation_may_open_a_path() -> None:
+    system = credit()
+    untold = replace(system, assets=tuple(replace(a, serves=None) for a in system.assets))
+    for raw in ({"fact": "exposed", "is": True}, {"reachable": {"from": {"fact": "trust", "is": "none"}}}):
+        assert truth(raw, "scorer", untold) is None
+        assert truth(raw, "loans", untold) is False
+        assert truth(raw, "api", untold) is True
+    assert truth({"reachable": {"from": {"kind": "actor"}, "through": {"kind": "endpoint"}}}, "scorer", untold) is None
+    assert truth({"reachable": {"from": {"kind": "actor"}, "through": {"kind": "store"}}}, "scorer", untold) is False
 
 
 def test_every_task_has_a_modality() -> None:

@@ -7,6 +7,7 @@ A predicate is data, read from YAML or JSON. It is true, false or unknown for a 
     {kind: [model, agent]}                              the kind of the node
     {fact: F, is: V}  {fact: F, in: [V, ...]}           a fact with one value; texts compare without regard to case
     {fact: F, contains: V}  {fact: F, contains_any: [V, ...]}   a fact with several values
+    {fact: F, empty: true}                              whether the list of a fact with several values is declared empty
     {fact: F, at_least: V}  {fact: F, at_most: V}       numbers, dates and ordered enumerations (`vocabulary.ORDERED`)
     {fact: F, declared: true}                           whether the manifest says it at all: never unknown
     {some: R, where: P}  {every: R, where: P}  {none: R, where: P}   the nodes or flows that relation R leads to; no `where` means `always`
@@ -58,6 +59,7 @@ class Test(StrEnum):
 
     IN = "in"
     CONTAINS = "contains"
+    EMPTY = "empty"
     AT_LEAST = "at_least"
     AT_MOST = "at_most"
 
@@ -122,7 +124,7 @@ class Reachable(msgspec.Struct, frozen=True):
 
 Predicate: TypeAlias = Always | All | Any | Not | IsKind | Compare | Declared | Related | Reachable
 
-_TESTS = ("is", "in", "contains", "contains_any", "at_least", "at_most", "declared")
+_TESTS = ("is", "in", "contains", "contains_any", "empty", "at_least", "at_most", "declared")
 _ALLOWED: dict[str, frozenset[str]] = {
     "all": frozenset(),
     "any": frozenset(),
@@ -244,6 +246,10 @@ class _Parser:
             if not fact.fields:
                 raise self.wrong(f"'{fact.name}' is derived, never declared", at, f"ask whether '{fact.field}' is declared")
             return Declared(fact, body)
+        if test == "empty":
+            if not (fact.many and isinstance(body, bool)):
+                raise self.wrong("'empty' takes true or false, for a fact with several values", at)
+            return Compare(fact, Test.EMPTY, (body,))
         self.fits(fact, test, at)
         values = self.items(body, at, "a list of values") if test in ("in", "contains_any") else [body]
         parsed = tuple(dict.fromkeys(self.value(v, fact, at) for v in values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
@@ -74,21 +75,18 @@ def _instance(threat: Threat, node: Node, explanation: Explanation, *, certain: 
         certain=certain,
         because=tuple(fact for fact in explanation.because if fact != plain) or (plain,),
         path=explanation.path,
-        questions=explanation.questions(threat.question),
+        questions=explanation.questions(),
         priority=priority,
     )
 
 
 def _distinct(instances: Iterable[ThreatInstance]) -> tuple[Question, ...]:
-    """Each unknown fact once, in the order of the ranking, in the words of the first threat that hangs on it alone."""
+    """Each unknown fact once; first those on which most hangs, by the sum of the priorities of the threats that ask for them."""
     questions: dict[tuple[str, str], Question] = {}
-    settled: set[tuple[str, str]] = set()
+    stakes: Counter[tuple[str, str]] = Counter()
     for instance in instances:
         for question in instance.questions:
             key = (question.element, question.field)
-            alone = len(instance.questions) == 1
-            if key not in questions or (alone and key not in settled):
-                questions[key] = question
-            if alone:
-                settled.add(key)
-    return tuple(questions.values())
+            questions.setdefault(key, question)
+            stakes[key] += round(1000 * instance.priority)
+    return tuple(questions[key] for key in sorted(questions, key=lambda key: (-stakes[key], key)))

@@ -6,12 +6,12 @@ outcome decides it whatever else is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from bartizan.catalog import predicates as p
 from bartizan.catalog.vocabulary import Fact, Modality, Relation
-from bartizan.model.system import AI_KINDS, Asset, Dataset, Kind, Subject, Task, Trust
+from bartizan.model.system import AI_KINDS, RELATIONS, Asset, Dataset, Kind, Subject, Task, Trust
 from bartizan.threatmodel.graph import Edge, Graph, Node
 from bartizan.threatmodel.reach import Reach
 
@@ -35,6 +35,8 @@ MODALITIES: dict[Task, Modality] = {
     Task.REINFORCEMENT_LEARNING: Modality.OTHER,
     Task.OTHER: Modality.OTHER,
 }
+INVERSES: dict[str, str] = {inverse: field for field, (_, inverse) in RELATIONS.items()}
+"""The field whose declarations, on other nodes, make an inverse relation."""
 _PERSONS = frozenset({Subject.PERSON, Subject.CHILD})
 _LANGUAGE = frozenset({Kind.LLM_APP, Kind.AGENT})
 
@@ -69,16 +71,16 @@ def negation(value: Truth) -> Truth:
 class Reaching:
     """A reachability question asked of the whole graph: what certainly reaches, and what does so if unknown facts turn out that way."""
 
-    def __init__(self, successors: Sequence[Sequence[int]], sources: Sequence[Truth], through: Sequence[Truth] | None) -> None:
+    def __init__(self, graph: Graph, sources: Sequence[Truth], through: Sequence[Truth] | None) -> None:
         def chosen(values: Sequence[Truth], *wanted: Truth) -> list[int]:
             return [i for i, value in enumerate(values) if value in wanted]
 
         surely = chosen(sources, True)
-        self.sure = Reach(successors, surely, None if through is None else chosen(through, True))
+        self.sure = Reach(graph.successors, surely, None if through is None else chosen(through, True))
         self.possible = self.sure
-        if None in sources or (through is not None and None in through):
+        if graph.open_fields or None in sources or (through is not None and None in through):
             maybe = [*surely, *chosen(sources, None)]
-            self.possible = Reach(successors, maybe, None if through is None else chosen(through, True, None))
+            self.possible = Reach(graph.possible_successors, maybe, None if through is None else chosen(through, True, None))
 
     def truth(self, target: int) -> Truth:
         if target in self.sure:
@@ -150,7 +152,7 @@ class Evaluator:
                 sources = [self._of_node(predicate.source, node) for node in self.graph.nodes]
                 between = predicate.through
                 through = None if between is None else [self._of_node(between, node) for node in self.graph.nodes]
-                found = self._shared[predicate] = Reaching(self.graph.successors, sources, through)
+                found = self._shared[predicate] = Reaching(self.graph, sources, through)
             self._reaching[id(predicate)] = found
         return found
 
@@ -158,7 +160,7 @@ class Evaluator:
     def exposure(self) -> Reaching:
         """What can be reached from a zone without trust."""
         if self._exposure is None:
-            self._exposure = Reaching(self.graph.successors, [self._untrusted(node) for node in self.graph.nodes], None)
+            self._exposure = Reaching(self.graph, [self._untrusted(node) for node in self.graph.nodes], None)
         return self._exposure
 
     def exposed(self, node: Node) -> Truth:
@@ -185,6 +187,8 @@ class Evaluator:
                 return _folded(value) in predicate.values
             case p.Test.CONTAINS:
                 return any(_folded(v) in predicate.values for v in value)
+            case p.Test.EMPTY:
+                return (not value) is limit
             case p.Test.AT_LEAST:
                 return bool(value >= limit)
             case p.Test.AT_MOST:
@@ -205,7 +209,7 @@ class Evaluator:
         found = self.related(predicate.relation, item)
         if found is None:
             return None
-        values = (self.truth(predicate.where, other) for other in found)
+        values = self._members(predicate, item, found)
         match predicate.quantifier:
             case p.Quantifier.SOME:
                 return disjunction(values)
@@ -213,6 +217,19 @@ class Evaluator:
                 return conjunction(values)
             case p.Quantifier.NONE:
                 return negation(disjunction(values))
+
+    def _members(self, predicate: p.Related, item: Item, found: Sequence[Item]) -> Iterator[Truth]:
+        """The condition at each known member, then at each possible one: unknown unless the outcome is the same with and without it."""
+        for other in found:
+            yield self.truth(predicate.where, other)
+        for other in self.maybe_related(predicate.relation, item):
+            truth = self.truth(predicate.where, other)
+            yield None if truth is not (predicate.quantifier is p.Quantifier.EVERY) else truth
+
+    def maybe_related(self, relation: Relation, item: Item) -> Sequence[Node]:
+        """The nodes that an inverse relation leads to if what they leave undeclared turns out that way."""
+        field = INVERSES.get(relation.name)
+        return () if field is None or not isinstance(item, Node) else self.graph.may_name(field, item)
 
     def _has(self, kinds: frozenset[Kind]) -> bool:
         return any(self.graph.of_kind[kind] for kind in kinds)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
 from bartizan.catalog import predicates as p
-from bartizan.catalog.vocabulary import FACTS, Fact, Relation, Sort
-from bartizan.model.system import Asset, Kind, Trust
+from bartizan.catalog.vocabulary import CONNECTIONS, FACTS, Fact, Relation, Sort
+from bartizan.model.system import RELATIONS, Asset, Kind, Trust
 from bartizan.model.threats import Question
 from bartizan.threatmodel import sentences
-from bartizan.threatmodel.evaluation import Evaluator, Item, Reaching, fits
+from bartizan.threatmodel.evaluation import INVERSES, Evaluator, Item, Reaching, fits
 from bartizan.threatmodel.graph import Node
 
 WITNESSES = 3
@@ -28,16 +28,10 @@ class Explanation:
         self.path: tuple[str, ...] = ()
         self.unknown: dict[tuple[str, str], tuple[Fact | Relation, Item]] = {}
 
-    def questions(self, threat_question: str) -> tuple[Question, ...]:
-        """One question per unknown fact; where a single one decides, in the words of the threat."""
-        single = len(self.unknown) == 1 and threat_question
+    def questions(self) -> tuple[Question, ...]:
+        """One question per unknown fact, worded the same whichever threat asks it."""
         return tuple(
-            Question(
-                element=element,
-                field=field,
-                text=threat_question if single else sentences.ask(term, field, item),
-                at=item.at,
-            )
+            Question(element=element, field=field, text=sentences.ask(term, field, item), at=item.at)
             for (element, field), (term, item) in self.unknown.items()
         )
 
@@ -66,7 +60,7 @@ class Explanation:
         self.unknown.setdefault((item.id, field), (term, item))
 
     def _connective(self, predicate: p.All | p.Any, item: Item) -> None:
-        """The deciding part where one decides; else all parts, or those that keep it unknown."""
+        """The deciding part where one decides; else all parts. Of several unknown parts only the first is asked for."""
         truths = [self.evaluator.truth(part, item) for part in predicate.parts]
         decider = isinstance(predicate, p.Any)
         if decider in truths:
@@ -74,8 +68,13 @@ class Explanation:
             for part in chosen if decider else chosen[:1]:
                 self.explain(part, item)
             return
+        asked = False
         for part, truth in zip(predicate.parts, truths, strict=True):
-            if not (decider and None in truths and truth is False):
+            if truth is None:
+                if not asked:
+                    self.explain(part, item)
+                asked = True
+            elif not (decider and None in truths):
                 self.explain(part, item)
 
     def _fact(self, fact: Fact, item: Item) -> None:
@@ -115,11 +114,12 @@ class Explanation:
         elif node.zone is not None and node.zone.trust is Trust.NONE:
             self._say(sentences.of_fact(FACTS["trust"], node, node.zone.trust))
         else:
-            if exposed is None and node.zone is None:
-                self._ask(FACTS["trust"], "zone", node)
+            asked = len(self.unknown)
             for source, _ in self._ways(self.evaluator.exposure, node, exposed):
                 if source.zone is None:
                     self._ask(FACTS["trust"], "zone", source)
+            if exposed is None and node.zone is None and asked == len(self.unknown):
+                self._ask(FACTS["trust"], "zone", node)
 
     def _related(self, predicate: p.Related, item: Item) -> None:
         relation = predicate.relation
@@ -129,7 +129,7 @@ class Explanation:
         found = self.evaluator.related(relation, item)
         if found is None:
             self._ask(relation, relation.field or relation.name, item)
-        elif not found:
+        elif not found and self.evaluator.truth(predicate, item) is not None:
             self._say(sentences.of_absence(relation, item))
         else:
             self._members(predicate, item, found)
@@ -140,11 +140,22 @@ class Explanation:
         truths = [(self.evaluator.truth(predicate.where, other), other) for other in found]
         deciding = [other for truth, other in truths if truth is decisive]
         open_ = [other for truth, other in truths if truth is None]
+        if not deciding and not open_ and self.evaluator.truth(predicate, item) is None:
+            self._possible_members(predicate, item)
+            return
         chosen = deciding[:WITNESSES] or open_[:ASKED] or [other for _, other in truths[:WITNESSES]]
         for other in chosen:
             if (isinstance(other, Node) and other.kind is not Kind.SYSTEM) or isinstance(predicate.where, p.Always):
                 self._say(sentences.of_link(predicate.relation, item, other))
             self.explain(predicate.where, other)
+
+    def _possible_members(self, predicate: p.Related, item: Item) -> None:
+        """Ask the nodes that may have `item` as a member of theirs."""
+        field = INVERSES[predicate.relation.name]
+        settled = predicate.quantifier is p.Quantifier.EVERY
+        others = self.evaluator.maybe_related(predicate.relation, item)
+        for other in islice((o for o in others if self.evaluator.truth(predicate.where, o) is not settled), ASKED):
+            self._ask(CONNECTIONS[RELATIONS[field][0]], field, other)
 
     def _reachable(self, predicate: p.Reachable, item: Item) -> None:
         truth = self.evaluator.truth(predicate, item)
@@ -162,11 +173,21 @@ class Explanation:
         nodes = self.evaluator.graph.nodes
         ways = list((reaching.sure if truth else reaching.possible).ways(node.index))
         for way in ways[:1]:
-            path = tuple(nodes[i].id for i in way.path)
+            path = tuple(nodes[i].id for i in way.path if i < len(nodes))
             self.path = self.path or path
-            self._say(sentences.of_path(nodes[way.source], node, path))
-        chosen = ways[:1] if truth else ways
+            self._say(sentences.of_path(nodes[way.source], node, path, certain=bool(truth)))
+        chosen = ways[:1] if truth else [way for way in ways if not self._asks_for_link(way.path)]
         return [(nodes[way.source], None if way.through is None else nodes[way.through]) for way in chosen]
+
+    def _asks_for_link(self, path: tuple[int, ...]) -> bool:
+        """Ask for the first relation on the path that is not declared; whether there is one."""
+        graph = self.evaluator.graph
+        for before, index in pairwise(path):
+            if index >= len(graph.nodes):
+                field = graph.open_fields[index - len(graph.nodes)]
+                self._ask(CONNECTIONS[RELATIONS[field][0]], field, graph.nodes[before])
+                return True
+        return False
 
 
 def _speaks_of_trust(predicate: p.Predicate) -> bool:

@@ -1,20 +1,60 @@
 """The declared system as a graph: nodes, the flows between them, their relations both ways, and the zones they stand in.
 
-Data moves along declared flows and along the relations in `CARRIES`, from who calls to what is called. Only what is declared is an edge:
-a missing flow is no flow, a missing relation makes questions about that relation unknown but opens no path.
+Data moves along declared flows and along the relations in `CARRIES`, from who calls to what is called. A missing flow is no flow. A
+missing relation may name any node in `MAY_NAME`: it is a possible edge, kept apart from the declared ones, and makes its inverse unknown
+at the nodes that it may name.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bartizan.model.errors import InputError, Place, UnknownName
-from bartizan.model.system import RELATIONS, SYSTEM_ID, Actor, Asset, Dataset, Element, Flow, Kind, System, Zone, elements_of, kind_of
+from bartizan.model.system import (
+    RELATIONS,
+    SYSTEM_ID,
+    TRAIT_KINDS,
+    Actor,
+    Asset,
+    Dataset,
+    Element,
+    Flow,
+    Kind,
+    Stage,
+    System,
+    Zone,
+    elements_of,
+    kind_of,
+)
 
 CARRIES = ("serves", "uses", "tools", "retrieves_from", "delegates_to")
 """Relations along which requests, and with them an attacker's content, move to the named node."""
+
+_CALLED = frozenset({Kind.MODEL, Kind.LLM_APP, Kind.AGENT, Kind.SERVICE})
+_DATA = frozenset({Kind.DATASET})
+MAY_NAME: dict[str, frozenset[Kind]] = {
+    "trained_on": _DATA,
+    "tested_on": _DATA,
+    "serves": _CALLED | {Kind.TOOL, Kind.PIPELINE},
+    "uses": _CALLED | {Kind.ENDPOINT},
+    "tools": frozenset({Kind.TOOL, Kind.SERVICE}),
+    "retrieves_from": _DATA | {Kind.STORE},
+    "delegates_to": frozenset({Kind.AGENT, Kind.LLM_APP}),
+    "produces": _DATA | {Kind.MODEL, Kind.CONTAINER},
+    "runs": frozenset(Kind) - {Kind.SYSTEM, Kind.ACTOR, Kind.DATASET, Kind.CLUSTER},
+    "derived_from": _DATA,
+}
+"""What a relation may turn out to name where it is not declared."""
+STAGES: dict[str, frozenset[Stage]] = {
+    "trained_on": frozenset({Stage.TRAIN, Stage.VALIDATION, Stage.FEEDBACK, Stage.LOGS}),
+    "tested_on": frozenset({Stage.TEST, Stage.VALIDATION}),
+}
+"""The declared use of a data set says which of these relations may name it."""
+USERS = frozenset({Kind.LLM_APP, Kind.AGENT})
+"""The kinds at which an undeclared `uses` is unknown: they cannot work without a model. Any other kind may use something or nothing, and
+its `uses` is drawn like a flow: where it is not drawn, there is none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,8 +111,11 @@ class Graph:
             self.of_kind[node.kind].append(node)
         self._sent: list[dict[int, None]] = [{} for _ in self.nodes]
         self.edges = [self._edge(i, flow) for i, flow in enumerate(system.flows, len(self.nodes))]
+        self.untold: dict[str, list[Node]] = {name: [] for name in RELATIONS}
         self._relate()
         self.successors = [tuple(sent) for sent in self._sent]
+        self.open_fields = tuple(name for name in CARRIES if self.untold[name])
+        self.possible_successors = self._possible()
 
     def _zone(self, element: Element) -> Zone | None:
         if isinstance(element, System) or element.zone is None:
@@ -105,6 +148,8 @@ class Graph:
             node.related["system"] = [whole]
             for name, (forward, inverse) in RELATIONS.items():
                 named: Iterable[str] | None = getattr(node.item, name, None)
+                if named is None and node.kind in TRAIT_KINDS.get(name, _DATA) and (name != "uses" or node.kind in USERS):
+                    self.untold[name].append(node)
                 node.related[forward] = None if named is None else [self._find(id, node.at) for id in dict.fromkeys(named)]
                 for other in node.related[forward] or ():
                     inverses = other.related.setdefault(inverse, [])
@@ -112,3 +157,26 @@ class Graph:
                     inverses.append(node)
                     if name in CARRIES:
                         self._sent[node.index][other.index] = None
+
+    def may_name(self, field: str, node: Node) -> Sequence[Node]:
+        """The nodes that do not declare the relation `field` and could name `node` in it."""
+        untold = self.untold[field]
+        return [other for other in untold if other is not node] if untold and _fits(field, node) else ()
+
+    def _possible(self) -> list[tuple[int, ...]]:
+        """The declared edges and the possible ones; the latter lead through one further index for each of `open_fields`, in their order."""
+        if not self.open_fields:
+            return self.successors
+        extra: list[tuple[int, ...]] = [()] * len(self.nodes)
+        for index, name in enumerate(self.open_fields, len(self.nodes)):
+            for node in self.untold[name]:
+                extra[node.index] = (*extra[node.index], index)
+        junctions = [tuple(node.index for node in self.nodes if _fits(name, node)) for name in self.open_fields]
+        return [*(known + more for known, more in zip(self.successors, extra, strict=True)), *junctions]
+
+
+def _fits(field: str, node: Node) -> bool:
+    """Whether an undeclared `field` may name this node."""
+    if node.kind not in MAY_NAME[field]:
+        return False
+    return not isinstance(node.item, Dataset) or field not in STAGES or node.item.stage in STAGES[field]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from bartizan.catalog.questions import question_of
 from bartizan.catalog.vocabulary import Fact, Relation, Sort
-from bartizan.model.system import RELATIONS, Kind, Subject
+from bartizan.model.system import RELATIONS, Authn, Kind, Subject
 from bartizan.threatmodel.evaluation import Item
 from bartizan.threatmodel.graph import Edge, Node
 
@@ -107,6 +108,8 @@ def of_fact(fact: Fact, item: Item, value: Any) -> str:
         case "subjects":
             nouns = {Subject.NONE: "nobody", Subject.PERSON: "persons", Subject.CHILD: "children", Subject.ORGANISATION: "organisations"}
             return f"{subject} is about {_list(tuple(nouns[s] for s in value))}"
+        case "authn" if value is not Authn.NONE:
+            return f"{subject} has authn {value}, declared and not yet verified"
         case "stage":
             return f"{subject} is {value} data"
         case "sensitivity":
@@ -132,15 +135,18 @@ def of_absence(relation: Relation, item: Item) -> str:
     return f"{name(item)} has no {_LINKS[relation.name][1] if relation.name in _LINKS else _words(relation.name)}"
 
 
-def of_path(source: Node, target: Node, path: tuple[str, ...]) -> str:
+def of_path(source: Node, target: Node, path: tuple[str, ...], *, certain: bool = True) -> str:
     """`applicant (internet, trust none) reaches scorer: applicant -> api -> scorer`."""
     where = f" ({source.zone.id}, trust {source.zone.trust})" if source.zone is not None else ""
-    return f"{source.id}{where} reaches {target.id}: {' -> '.join(path)}"
+    return f"{source.id}{where} {'reaches' if certain else 'may reach'} {target.id}: {' -> '.join(path)}"
 
 
 def ask(term: Fact | Relation, field: str, item: Item) -> str:
-    """The question for a fact or relation that the manifest does not say."""
+    """The question for a fact or relation that the manifest does not say: the words of the catalogue, or plain ones where it has none."""
     subject = name(item)
+    told = question_of(field, item.kind, subject)
+    if told is not None:
+        return told
     if isinstance(term, Relation):
         return f"Which nodes does {subject} name under {field}? An empty list says none."
     if field == "zone":
