@@ -105,7 +105,7 @@ GOOD = {
     "unused weak stage": f"FROM node:latest AS unused\nUSER root\nRUN curl https://x | sh\nFROM {BASE}\nUSER 1000\n",
     "root in the builder": f"FROM {BASE} AS build\nUSER root\nRUN make\nFROM {BASE}\nCOPY --from=build /a /a\nUSER 1000\n",
     "root for a moment": built("USER root\nRUN apt-get update"),
-    "secret mount": f"# syntax=docker/dockerfile:1.7\nFROM {BASE}\nRUN --mount=type=secret,id=hf TOKEN=$(cat /run/secrets/hf) ./get\nUSER 1\n",
+    "secret mount": "# syntax=docker/dockerfile:1\n" + built("RUN --mount=type=secret,id=hf TOKEN=$(cat /run/secrets/hf) ./get"),
     "names like secrets": built("ENV MAX_TOKENS=512 TOKENIZERS_PARALLELISM=false DB_PASSWORD_FILE=/run/secrets/db GPG_KEY=A035C8C1"),
     "secret by path or empty": built("ENV API_TOKEN= DB_PASSWORD=/run/secrets/db"),
     "verified ADD": built(f"ADD --checksum=sha256:{'b' * 64} https://example.org/m.bin /m\nADD https://example.org/x.git#{'c' * 40} /x"),
