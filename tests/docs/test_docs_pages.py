@@ -73,7 +73,7 @@ def test_every_command_of_the_pages_runs(
     assert run(["risks", ".", "--format", "json"]) == 0
     ident = re.search(r'"id": "(R-\w+)"', capsys.readouterr().out)
     assert ident
-    line = re.sub(r"R-\w+", ident[1], line).replace("my-system/", ".").replace("examples/credit-scoring", ".")
+    line = re.sub(r"R-\w+|membership-inference:scorer", ident[1], line).replace("my-system/", ".").replace("examples/credit-scoring", ".")
     words = shlex.split(line)[1:]
     if words[0] == "init":
         words.append("--stdout")
