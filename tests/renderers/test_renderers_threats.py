@@ -86,7 +86,7 @@ def test_markdown() -> None:
     assert "1 threat fires; 1 more may, depending on 1 open question." in out
     assert "| Open endpoint plain | api (endpoint) | ST |" in out
     assert "api has authn none; applicant (api-zone, trust none) reaches api: applicant -&gt; api |" in out
-    assert "| scorer | online_learning | plain |  |" in out
+    assert "| scorer | online_learning | Does scorer go on learning from what it meets in operation? |  |" in out
     assert "- STRIDE: spoofing, tampering\n- Example: plain\n- Mitigation: plain\n- References: atlas:AML.T0040@2026.07" in out
 
 
@@ -132,7 +132,7 @@ def test_csv() -> None:
     assert rows[0]["stride"] == "ST"
     assert rows[0]["path"] == "applicant -> api"
     assert (rows[0]["file"], rows[0]["line"]) == ("bartizan.yaml", "9")
-    assert rows[1]["questions"] == "scorer.online_learning: plain"
+    assert rows[1]["questions"] == "scorer.online_learning: Does scorer go on learning from what it meets in operation?"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
