@@ -255,6 +255,32 @@ def test_a_minimal_manifest_leaves_much_open_and_asks_little() -> None:
     assert (model.questions[0].element, model.questions[0].field) == ("model", "task")
 
 
+def answered(system: System, element: str, field: str, draw: Random) -> System:
+    """The system after this question is answered: at random, with "nothing declared here" for relations."""
+    group, _, inner = field.partition(".")
+    if field == "zone":
+        value: Any = "internal"
+    elif inner:
+        value = Quota(**{inner: 60})
+    else:
+        value = () if field in RELATIONS else value_of(FACTS[field], draw)
+    if element == "system":
+        return replace(system, **{group: value})
+    return replace(system, assets=tuple(replace(a, **{group: value}) if a.id == element else a for a in system.assets))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_answers_settle_a_minimal_manifest(seed: int) -> None:
+    draw, system, count = Random(seed), replace(minimal(), zones=ZONES), 0
+    for _ in range(4):
+        questions = threats_of(system, CATALOG).questions
+        count += len(questions)
+        for question in questions:
+            system = answered(system, question.element, question.field, draw)
+    assert not threats_of(system, CATALOG).possible
+    assert count <= 20
+
+
 def test_the_deciding_fact_is_asked_first() -> None:
     open_ = {i.threat: [q.field for q in i.questions] for i in threats_of(minimal(), CATALOG).possible}
     assert open_["jailbreak"] == ["task"]
