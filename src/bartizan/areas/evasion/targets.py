@@ -35,6 +35,10 @@ class Classifies(Protocol):
         """Scores (n, k) of rows (n, d), in the model's own precision."""
         ...
 
+    def decide(self, x: Array) -> Array:
+        """The model's own decisions (n,) for rows (n, d), from what it really returns: the last word on whether an example evades."""
+        ...
+
 
 @runtime_checkable
 class Differentiates(Classifies, Protocol):

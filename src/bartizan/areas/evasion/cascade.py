@@ -1,0 +1,163 @@
+"""The margin cascade: every sample climbs through stages until it breaks; its place in the batch goes to the next sample at once.
+
+Stage 1 lowers the margin over the runner-up from the clean point; the next stages lower it over the most likely other classes, one at a
+time, each from another start. Broken samples leave the batch in the pass that broke them and waiting ones take their places, so passes are
+spent on undecided samples alone and batches stay full. Radii ascend: what broke at a smaller radius is broken at a larger one, and what
+survived starts from its best point there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bartizan.areas.evasion.arrays import Array, column, copy, full, integers, like, to_numpy
+from bartizan.areas.evasion.norms import Space
+from bartizan.areas.evasion.targets import Differentiates
+from bartizan.areas.evasion.whitebox.apgd import Climbs, Rule, advance, begin
+from bartizan.areas.evasion.whitebox.losses import Loss
+
+Host = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A climb in the plan. `rank` None: untargeted; r: towards the r-th most likely other class. `start`: 'clean', 'best' or 'random'."""
+
+    rank: int | None = None
+    start: str = "clean"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every sample goes through until it breaks."""
+
+    loss: Loss
+    stages: tuple[Stage, ...]
+    rule: Rule
+
+
+@dataclass
+class Field:
+    """All samples of one call: `x`, `y`, the class order `ranks` (n, k-1) of the others, the best points so far, and what is broken.
+
+    `broken` (n,) and `found` (n, d) belong to the radius at hand; `value` (n,) is the best loss at `best` (n, d), for warm starts.
+    """
+
+    x: Array
+    y: Array
+    ranks: Host
+    best: Array
+    value: Array
+    broken: Host
+    found: Array
+    moved: Host = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+
+def prepare(x: Array, y: Array, logits: Array, wrong: Host) -> Field:
+    """Samples before any attack. `logits` (n, k) of the clean rows order the classes; `wrong` (n,) samples count as broken as they are."""
+    scores = to_numpy(logits).astype(np.float64)
+    scores[np.arange(len(scores)), to_numpy(y)] = -np.inf
+    ranks = np.argsort(-scores, axis=1, kind="stable")[:, :-1]
+    worst = full(x, len(x), -np.inf)
+    return Field(x=x, y=y, ranks=ranks, best=copy(x), value=worst, broken=wrong.copy(), found=copy(x), moved=np.zeros(len(x), dtype=bool))
+
+
+def climb(
+    target: Differentiates,
+    samples: Field,
+    space: Space,
+    eps: float,
+    plan: Plan,
+    *,
+    batch: int = 128,
+    seed: int = 0,
+    among: Host | None = None,
+) -> None:
+    """Runs `plan` at radius `eps` on every unbroken sample (or those of `among`, row numbers); `samples` is updated in place.
+
+    Newly broken samples get their point in `found`. Nothing here is verified yet: the caller asks the model's own decision.
+    """
+    open_rows = np.flatnonzero(~samples.broken)
+    waiting = open_rows if among is None else np.intersect1d(open_rows, among)
+    if not len(waiting):
+        return
+    draw = _Start(samples, space, eps, plan, np.random.default_rng(seed))
+    climbs = draw.climbs(waiting[:batch], np.zeros(min(batch, len(waiting)), dtype=np.int64))
+    waiting = waiting[batch:]
+    while len(climbs):
+        evading = to_numpy(advance(climbs, target, space, plan.loss, plan.rule))
+        _note(samples, climbs, evading)
+        over = evading | (climbs.k >= plan.rule.steps)
+        if not over.any():
+            continue
+        onward = np.flatnonzero(over & ~evading & (climbs.stage + 1 < len(plan.stages)))
+        rows, stages = climbs.row[onward], climbs.stage[onward] + 1
+        vacant = int(over.sum()) - len(rows)
+        rows = np.concatenate([rows, waiting[:vacant]])
+        stages = np.concatenate([stages, np.zeros(len(rows) - len(stages), dtype=np.int64)])
+        waiting = waiting[vacant:]
+        climbs = climbs.keep(np.flatnonzero(~over))
+        if len(rows):
+            climbs = climbs.join(draw.climbs(rows, stages))
+
+
+def _note(samples: Field, climbs: Climbs, evading: Host) -> None:
+    """Keeps the best point of every climb that rose, and the evading points."""
+    rows = integers(climbs.row, samples.x)
+    rose = climbs.best_value > samples.value[rows]
+    if bool(rose.any()):
+        samples.best[rows[rose]] = climbs.best[rose]
+        samples.value[rows[rose]] = climbs.best_value[rose]
+    if evading.any():
+        out = np.flatnonzero(evading)
+        on_device = integers(out, samples.x)
+        samples.found[rows[on_device]] = climbs.x[on_device]
+        samples.broken[climbs.row[out]] = True
+        samples.moved[climbs.row[out]] = True
+
+
+@dataclass
+class _Start:
+    """Makes climbs for samples that enter a stage."""
+
+    samples: Field
+    space: Space
+    eps: float
+    plan: Plan
+    random: np.random.Generator
+
+    def climbs(self, rows: Host, stages: Host) -> Climbs:
+        """One climb per entry of `rows` and `stages`, at step 0."""
+        at = integers(rows, self.samples.x)
+        origin = self.samples.x[at]
+        eps = full(origin, len(rows), self.eps)
+        ranks = np.array([stage.rank if stage.rank is not None else -1 for stage in self.plan.stages])[stages]
+        order = self.samples.ranks[rows]
+        aim = np.where(ranks < 0, -1, order[np.arange(len(rows)), np.clip(ranks, 0, order.shape[1] - 1)])
+        start = self._starts(origin, self.samples.best[at], eps, np.array([stage.start for stage in self.plan.stages])[stages])
+        return begin(rows, stages, origin, self.samples.y[at], eps, integers(aim, origin), start)
+
+    def _starts(self, origin: Array, best: Array, eps: Array, kinds: Host) -> Array:
+        start = copy(origin)
+        chosen = kinds == "best"
+        if chosen.any():
+            pick = integers(np.flatnonzero(chosen), origin)
+            start[pick] = self.space.project(origin[pick], best[pick], eps[pick])
+        chosen = kinds == "random"
+        if chosen.any():
+            pick = integers(np.flatnonzero(chosen), origin)
+            noise = like(random_direction(self.random, (int(chosen.sum()), origin.shape[1]), self.space.norm), origin)
+            start[pick] = self.space.project(origin[pick], origin[pick] + column(eps[pick]) * noise, eps[pick])
+        return start
+
+
+def random_direction(random: np.random.Generator, shape: tuple[int, int], norm: str) -> Host:
+    """Rows of norm 1: uniform in the box for linf, on the sphere for l2, a Laplace direction for l1, a few entries for l0."""
+    if norm == "linf":
+        return random.uniform(-1.0, 1.0, shape)
+    noise = random.normal(size=shape) if norm == "l2" else random.laplace(size=shape)
+    length = np.sqrt((noise * noise).sum(1)) if norm == "l2" else np.abs(noise).sum(1)
+    return np.asarray(noise / length[:, None])
