@@ -107,7 +107,7 @@ GOOD = {
     "root for a moment": built("USER root\nRUN apt-get update"),
     "secret mount": "# syntax=docker/dockerfile:1\n" + built("RUN --mount=type=secret,id=hf TOKEN=$(cat /run/secrets/hf) ./get"),
     "names like secrets": built("ENV MAX_TOKENS=512 TOKENIZERS_PARALLELISM=false DB_PASSWORD_FILE=/run/secrets/db GPG_KEY=A035C8C1"),
-    "secret by path or empty": built("ENV API_TOKEN= DB_PASSWORD=/run/secrets/db"),
+    "secret by path or empty": built("ENV API_TOKEN= HF_TOKEN=your_token_here S3_SECRET=MY_S3_SECRET_VALUE DB_PASSWORD=/run/secrets/db"),
     "verified ADD": built(f"ADD --checksum=sha256:{'b' * 64} https://example.org/m.bin /m\nADD https://example.org/x.git#{'c' * 40} /x"),
     "download and verify": built(f"RUN curl -fsSLO https://x/i.sh && echo '{'d' * 64}  i.sh' | sha256sum -c - && sh i.sh"),
     "json from curl": built("RUN curl https://x | python3 -m json.tool > y && curl https://x | jq . | tee z"),

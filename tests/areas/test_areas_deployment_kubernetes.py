@@ -234,6 +234,11 @@ def test_a_pod_without_containers_is_not_passed(run_check, tmp_path: Path) -> No
     assert {f.verdict for f in found.values()} == {Verdict.UNKNOWN}
 
 
+def test_pods_that_a_platform_makes_are_not_passed(run_check, tmp_path: Path) -> None:
+    model = "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: m}\nspec: {predictor: {model: {}}}\n"
+    assert {f.verdict for f in run_on(run_check, tmp_path, a=pod(), b=model).values()} == {Verdict.UNKNOWN}
+
+
 BOMB = "a: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"b{i}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(12))
 
 

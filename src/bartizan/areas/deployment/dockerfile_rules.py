@@ -93,7 +93,7 @@ def _variables(instruction: Instruction, place: Place, shipped: bool) -> Iterato
     declared = arguments(instruction.text) if instruction.word == "ARG" else environment(instruction.text)
     for key, value in declared:
         shown = one_line(key, 60)
-        if value is not None and (secrets.secret_value(value) or (secrets.secret_name(key) and secrets.literal(value))):
+        if value is not None and (secrets.secret_value(value) or (secrets.secret_name(key) and secrets.literal(value, key))):
             what = f"{instruction.word} {shown} holds a secret as plain text"
             yield Weakness("secret", what, Severity.HIGH, place, _SECRET_REMEDY)
         elif secrets.secret_name(key) and (instruction.word == "ARG" or (value or "").startswith("$")):

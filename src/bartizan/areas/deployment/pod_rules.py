@@ -209,7 +209,7 @@ def _environment(container: Value, where: str) -> Iterator[Weakness]:
         if value is None or value.text.startswith("$("):
             continue
         name = entry.word("name")
-        if secrets.secret_value(value.text) or (secrets.secret_name(name) and secrets.literal(value.text)):
+        if secrets.secret_value(value.text) or (secrets.secret_name(name) and secrets.literal(value.text, name)):
             yield _SECRET.at(where, f"has a secret in {one_line(name, 60)} as plain text", entry.place)
     for part in (*container.entries("command"), *container.entries("args")):
         if secrets.secret_value(part.text):

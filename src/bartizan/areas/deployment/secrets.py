@@ -17,7 +17,9 @@ _SHAPES = re.compile(
     r"|sk-[A-Za-z0-9_-]{32}|xox[abprs]-[A-Za-z0-9-]{10}|AIza[0-9A-Za-z_-]{35})|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----"
 )
 _WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s:/@$]{1,200}:([^\s:/@]{1,200})@")
-_NO_SECRET = re.compile(r"(?i:true|false|yes|no|none|null|on|off|-?\d{1,4}(?:\.\d+)?|<.*>|\{\{.*\}\}|\*+|x{3,}|\.\.\.)")
+_NO_SECRET = re.compile(
+    r"(?i:true|false|yes|no|none|null|on|off|-?\d{1,4}(?:\.\d+)?|<.*>|\{\{.*\}\}|\*+|x{3,}|\.\.\.|your[-_ ].*|replace[-_ ]?(?:me|with).*)"
+)
 
 
 def secret_name(name: str) -> bool:
@@ -26,10 +28,12 @@ def secret_name(name: str) -> bool:
     return bool(words) and (words[-1] in _LAST_WORDS or tuple(words[-2:]) in _LAST_PAIRS)
 
 
-def literal(value: str) -> bool:
-    """Is `value` written out, not empty, a switch, a small number, a reference, a path or a placeholder?"""
+def literal(value: str, name: str = "") -> bool:
+    """Is `value` written out? Not when it is empty, a switch, a small number, a reference, a path or a placeholder such as the `name`."""
     text = value.strip().strip("\"'")
-    return bool(text) and not text.startswith(("$", "/", "./", "secret:", "vault:", "arn:")) and not _NO_SECRET.fullmatch(text[:200])
+    if not text or text.startswith(("$", "/", "./", "secret:", "vault:", "arn:")) or (name and name.lower() in text.lower()):
+        return False
+    return not _NO_SECRET.fullmatch(text[:200])
 
 
 def secret_value(value: str) -> bool:

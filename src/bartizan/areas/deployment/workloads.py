@@ -14,6 +14,9 @@ _POD_PATHS = {
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"), ("spec", "template", "spec")),
 }
+_MAKES_PODS = frozenset({"InferenceService", "ServingRuntime", "SeldonDeployment", "Model", "Server"})
+"""Kinds of serving platforms (KServe, Seldon) whose pods may come from elsewhere."""
+
 MAX_CONTAINERS = 5_000
 """Most containers that are judged; what is beyond them is named as not judged."""
 
@@ -72,7 +75,10 @@ def _take(one: Value, declared: Declared, depth: int) -> None:
         if token is not None and token.false:
             declared.tokenless.add((namespace, one.word("metadata", "name")))
         return
-    for spec, notes in _specs(one, kind):
+    pods = list(_specs(one, kind))
+    if not pods and kind in _MAKES_PODS:
+        declared.unread.append(f"{name} ({one.place}) lists no container: its platform makes the pods")
+    for spec, notes in pods:
         reason = _unfit(spec) if spec is not None else "is too large to look through"
         size = sum(len(spec.entries(which)) for which in _LISTS) if spec is not None else 0
         if reason is None and declared.containers + size > MAX_CONTAINERS:
