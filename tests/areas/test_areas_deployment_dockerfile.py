@@ -58,6 +58,7 @@ WEAK = {
     "user in the builder alone": (f"FROM {BASE} AS b\nUSER 1000\nFROM {BASE}\nCOPY --from=b /a /a\n", {("no-user", 3)}),
     "root inherited from a stage": (f"FROM {BASE} AS b\nUSER root\nFROM b\nRUN id\n", {("root-user", 2)}),
     "password in ENV": (f"FROM {BASE}\nENV A=1 DB_PASSWORD=hunter2\nUSER 1000\n", {("secret", 2)}),
+    "password that is its name": (f"FROM {BASE}\nENV PASSWORD=password1\nUSER 1000\n", {("secret", 2)}),
     "old form of ENV": (f"FROM {BASE}\nENV API_KEY abc def\nUSER 1000\n", {("secret", 2)}),
     "token by its shape": (f"FROM {BASE}\nENV HUB=hf_{'A' * 34}\nUSER 1000\n", {("secret", 2)}),
     "address with a password": (f"FROM {BASE}\nENV DATABASE=postgresql://app:s3cret@db/app\nUSER 1000\n", {("secret", 2)}),

@@ -31,7 +31,7 @@ def secret_name(name: str) -> bool:
 def literal(value: str, name: str = "") -> bool:
     """Is `value` written out? Not when it is empty, a switch, a small number, a reference, a path or a placeholder such as the `name`."""
     text = value.strip().strip("\"'")
-    if not text or text.startswith(("$", "/", "./", "secret:", "vault:", "arn:")) or (name and name.lower() in text.lower()):
+    if not text or text.startswith(("$", "/", "./", "secret:", "vault:", "arn:")) or ("_" in name and name.lower() in text.lower()):
         return False
     return not _NO_SECRET.fullmatch(text[:200])
 
