@@ -39,14 +39,14 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
 def like(values: Any, x: Array) -> Array:
     """`values` (host numbers) as an array of the kind, device and floating type of `x`."""
     if is_torch(x):
-        return namespace(x).as_tensor(np.asarray(values), dtype=x.dtype, device=x.device)
-    return np.asarray(values, dtype=x.dtype)
+        return namespace(x).as_tensor(np.array(values), dtype=x.dtype, device=x.device)
+    return np.array(values, dtype=x.dtype)
 
 
 def integers(values: Any, x: Array) -> Array:
     """`values` as 64-bit integers of the kind and device of `x`: labels and row numbers."""
     if is_torch(x):
-        return namespace(x).as_tensor(np.asarray(values, dtype=np.int64), device=x.device)
+        return namespace(x).as_tensor(np.array(values, dtype=np.int64), device=x.device)
     return np.asarray(values, dtype=np.int64)
 
 
