@@ -46,16 +46,21 @@ def _has_url(node: object, _system: object) -> bool:
 def endpoint_authentication(job: Job, target: Asset) -> Iterator[Finding]:
     """A live probe whether a service serves callers without a credential, or with any credential.
 
-    Asks the server of the declared url, and no other, at most 40 times within 15 seconds: the declared path and the operations for
-    inference that its OpenAPI document lists, by GET or by POST with an empty JSON object, as a stranger and with a made-up credential.
+    Asks the server of the declared url, and no other, at most 40 times within 15 seconds; off this machine only with `--probe HOST`. It asks
+    the declared path and the operations for inference that its OpenAPI document lists, by GET or by POST with an empty JSON object, as a
+    stranger and with a made-up credential.
     Fails where an operation serves the request or judges its input instead of refusing the caller; passes where all refuse.
     """
+    from bartizan.adapters.consent import may_ask
     from bartizan.areas.deployment.http_client import Client, NoAnswer, split
     from bartizan.areas.deployment.probing import probe
 
     if target.url is None:
         raise InputError(f"'{target.id}' has no url", place=target.at, cure="declare where it answers: url: http://127.0.0.1:8080/predict")
     origin, path = split(target.url.strip(), target.at)
+    if not may_ask(origin.host):
+        cure = f"if it is yours to test: bartizan assess --probe {origin.host}"
+        raise InputError(f"{origin} is not on this machine, and nobody consented to asking it", place=target.at, cure=cure)
     try:
         seen = probe(Client(origin, seconds=SECONDS, requests=REQUESTS), path, job.seed)
     except NoAnswer as error:
