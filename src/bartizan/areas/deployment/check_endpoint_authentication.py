@@ -46,7 +46,7 @@ def _has_url(node: object, _system: object) -> bool:
 def endpoint_authentication(job: Job, target: Asset) -> Iterator[Finding]:
     """A live probe whether a service serves callers without a credential, or with any credential.
 
-    Asks the server of the declared url, and no other, at most 40 times within 15 seconds; off this machine only with `--probe HOST`. It asks
+    Asks the server of the declared url, and no other, at most 40 times within 15 seconds; elsewhere only with `--probe HOST`. It asks
     the declared path and the operations for inference that its OpenAPI document lists, by GET or by POST with an empty JSON object, as a
     stranger and with a made-up credential.
     Fails where an operation serves the request or judges its input instead of refusing the caller; passes where all refuse.
