@@ -68,7 +68,7 @@ def test_each_threat_names_one_element_for_one_thing() -> None:
     for instance in model_of("credit-scoring.yaml").certain:
         elements.setdefault(instance.threat, []).append(instance.element)
     several = {threat: found for threat, found in elements.items() if len(found) > 1}
-    assert several == {"dataset-tampering": ["loans", "loans-test"], "malicious-package": ["reqs", "reqs-train"]}
+    assert several == {"dataset-tampering": ["loans", "loans-test"], "container-compromise": ["image", "k8s"]}
 
 
 def test_deleting_the_store_removes_exactly_the_retrieval_threats() -> None:
