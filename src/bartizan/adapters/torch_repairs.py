@@ -31,9 +31,10 @@ def passed_through(hard: Any, soft: Any) -> Any:
 def _answer(memory: dict[str, Any], func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One call inside the model: as it is, or with a gradient that passes straight through it."""
     name = getattr(func, "__name__", "")
-    if name in {"from_numpy", "as_tensor", "tensor"}:
-        out, source = func(*args, **kwargs), memory.get("left")
-        return passed_through(out, source) if source is not None and out.shape == source.shape else out
+    if "paused" in memory or name == "__get__":
+        return func(*args, **kwargs)
+    if "left" in memory:
+        args = _returned(memory, args)
     if name == "where" and len(args) == 3 and _live(args[0]):
         return args[0] * args[1] + (1 - args[0]) * args[2]
     if not args or not _live(args[0]):
@@ -54,6 +55,16 @@ def _answer(memory: dict[str, Any], func: Callable[..., Any], args: tuple[Any, .
     return func(*args, **kwargs)
 
 
+def _returned(memory: dict[str, Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What left torch (`numpy()`, `detach()`) and comes back changed as a first argument of the same shape: with its gradient."""
+    first, left = args[0] if args else None, memory["left"]
+    back = isinstance(first, torch.Tensor) and first.is_floating_point() and not first.requires_grad
+    if not back or first.shape != left.shape or first.data_ptr() == left.data_ptr():
+        return args
+    del memory["left"]
+    return (passed_through(first, left), *args[1:])
+
+
 def _watch(self: Any, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:  # noqa: ARG001
     return _answer(self.memory, func, args, kwargs or {})
 
@@ -61,11 +72,21 @@ def _watch(self: Any, func: Callable[..., Any], types: Any, args: tuple[Any, ...
 _StraightThrough: Any = type("_StraightThrough", (TorchFunctionMode,), {"__torch_function__": _watch})
 
 
-def _reconnect(module: Any, inputs: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG001
+def _reconnect(mode: Any) -> Callable[..., Any]:
     """A forward hook: a module of unchanged shape whose output lost the gradient is passed straight through."""
-    if not inputs or not _live(inputs[0]) or not isinstance(output, torch.Tensor) or output.requires_grad:
-        return None
-    return passed_through(output, inputs[0]) if output.shape == inputs[0].shape else None
+
+    def hook(module: Any, inputs: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG001
+        if not inputs or not _live(inputs[0]) or not isinstance(output, torch.Tensor) or output.requires_grad:
+            return None
+        if output.shape != inputs[0].shape:
+            return None
+        mode.memory = {"paused": True}
+        try:
+            return passed_through(output, inputs[0])
+        finally:
+            mode.memory = {}
+
+    return hook
 
 
 @contextmanager
@@ -74,15 +95,16 @@ def straight_through(model: Any, active: bool) -> Iterator[None]:
     if not active:
         yield
         return
-    hooks = [m.register_forward_hook(_reconnect) for m in model.modules()] if isinstance(model, torch.nn.Module) else []
     mode = _StraightThrough()
     mode.memory = {}
+    hook = _reconnect(mode)
+    hooks = [m.register_forward_hook(hook) for m in model.modules()] if isinstance(model, torch.nn.Module) else []
     try:
         with mode:
             yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for handle in hooks:
+            handle.remove()
 
 
 class SoftmaxReader:
