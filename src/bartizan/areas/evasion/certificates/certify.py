@@ -22,7 +22,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What was proved about these images.
 
     `margins` are lower bounds of the smallest logit[label] - logit[other] inside the ball, one for each image; an image is `certified` if
-    its bound exceeds `slack`, the room left for rounding. `accuracy` is the certified share, a lower bound of robust accuracy on these images;
+    its bound exceeds `slack`, the room left for rounding. `accuracy` is the certified share, a lower bound of robust accuracy on these;
     `low` and `high` its two-sided exact interval and `at_least` the one-sided bound, both at `confidence` for the population that the
     images were drawn from. `resolved` says how many images each method certified.
     """

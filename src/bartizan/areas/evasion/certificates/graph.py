@@ -76,9 +76,9 @@ class Graph:
 
 
 def read(model: nn.Module, example: Tensor, *, dtype: torch.dtype = torch.float64) -> Graph:
-    """The layers of `model` for inputs like `example` (B, *shape), in precision `dtype`; the model is not touched.
+    """The layers of `model` for inputs like `example` (B, *shape) in precision `dtype`; the model stays as it is.
 
-    Raises InputError where the module cannot be traced (its control flow depends on the data) or has a layer through which no bound is known.
+    Raises InputError where the module cannot be traced (its control flow depends on the data) or has a layer with no known bound.
     """
     private = copy.deepcopy(model).to(dtype).eval().requires_grad_(False)
     try:
