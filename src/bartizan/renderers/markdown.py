@@ -140,7 +140,7 @@ def _risk_row(report: Report, risk: Risk, asset: str) -> list[str]:
     note = decision_line(risk)
     return [
         _code(risk.id),
-        _text(threat_title(report, risk.threat), 120),
+        f"{_text(threat_title(report, risk.threat), 120)} ({_text(risk.threat, 60)})",
         _text(asset, 80),
         percent(risk.inherent.mean),
         f"{percent(risk.residual.mean)} ({between(risk.residual.low, risk.residual.high)})",

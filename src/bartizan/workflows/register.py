@@ -120,7 +120,8 @@ def report(project: Project, store: Store, jobs: Sequence[Job]) -> Report:
     catalog, checks = project.catalog, registry.load()
     states = controls.control_states(project.system, catalog, project.model, checks, told.current, now().date())
     findings = tuple(finding for record in told.current for finding in record.findings)
-    named = {instance.threat for instance in project.model.instances}
+    named = sorted({instance.threat for instance in project.model.instances})
+    covered = {threat for check in checks.values() for threat in check.threats}
     return Report(
         title=f"{project.system.name}: security of the AI system",
         manifest=project.manifest.name,
@@ -128,7 +129,7 @@ def report(project: Project, store: Store, jobs: Sequence[Job]) -> Report:
         version=bartizan.__version__,
         system=project.system,
         model=project.model,
-        threats={id: threat for id, threat in catalog.threats.items() if id in named},
+        threats={id: msgspec.structs.replace(catalog.threats[id], gap=None if id in covered else catalog.threats[id].gap) for id in named},
         controls=states,
         risks=found,
         evidence=told.current,
