@@ -70,11 +70,13 @@ def counts_line(report: Report) -> str:
 
 
 def actions_of(report: Report, limit: int = 5) -> tuple[Action, ...]:
-    """The next steps of the open risks: what can be done with a command before what nothing here can measure, worst first.
+    """The next steps of the open risks: what can be done with a command before what nothing here can measure, worst first, and of one
+    level what a check saw fail before what was not measured.
 
     Steps that several risks share are said once.
     """
     commands = _commands(report)
+    failed = {(f.threat, f.asset) for f in report.findings if f.verdict is Verdict.FAIL}
     groups: dict[str, list[Risk]] = {}
     for risk in ranked(r for r in report.risks if r.status is Status.OPEN and r.next_step):
         groups.setdefault(risk.next_step, []).append(risk)
@@ -87,7 +89,8 @@ def actions_of(report: Report, limit: int = 5) -> tuple[Action, ...]:
             level=risks[0].residual.level,
             risks=tuple(r.id for r in risks),
         )
-        steps.append((command is None, -action.level.rank, not risks[0].certain, -len(risks), action))
+        proved = any((r.threat, r.asset) in failed for r in risks)
+        steps.append((command is None, -action.level.rank, not proved, not risks[0].certain, action))
     return tuple(step[-1] for step in sorted(steps, key=lambda step: step[:-1])[:limit])
 
 
