@@ -214,7 +214,9 @@ def _xgboost(model: Any, rows: npt.NDArray[Any]) -> Ensemble:
     learner = json.loads(bytes(booster.save_raw("json")))["learner"]
     objective, kind = learner["objective"]["name"], learner["gradient_booster"]["name"]
     if kind != "gbtree" or not objective.startswith(("binary:logistic", "binary:logitraw", "multi:")):
-        raise InputError(f"an XGBoost model of kind '{kind}' with objective '{objective}' cannot be read", cure="use gbtree and a classifier")
+        raise InputError(
+            f"an XGBoost model of kind '{kind}' with objective '{objective}' cannot be read", cure="use gbtree and a classifier"
+        )
     body = learner["gradient_booster"]["model"]
     count = max(int(learner["learner_model_param"]["num_class"]), 2)
     bounds = body.get("iteration_indptr")
@@ -275,7 +277,8 @@ def _lightgbm_tree(root: dict[str, Any], column: int, count: int) -> TreeArrays:
     values = np.zeros((len(left), count))
     values[:, column] = value
     cuts = _at_most(np.asarray(cut), single=False)
-    return TreeArrays(*(np.asarray(part, dtype=np.int64) for part in (left, right, feature)), cuts, values)
+    below, above, tested = (np.asarray(part, dtype=np.int64) for part in (left, right, feature))
+    return TreeArrays(below, above, tested, cuts, values)
 
 
 # agreement with the model
