@@ -58,8 +58,9 @@ def _answer(memory: dict[str, Any], func: Callable[..., Any], args: tuple[Any, .
 def _returned(memory: dict[str, Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
     """What left torch (`numpy()`, `detach()`) and comes back changed as a first argument of the same shape: with its gradient."""
     first, left = args[0] if args else None, memory["left"]
-    back = isinstance(first, torch.Tensor) and first.is_floating_point() and not first.requires_grad
-    if not back or first.shape != left.shape or first.data_ptr() == left.data_ptr():
+    if not isinstance(first, torch.Tensor) or not first.is_floating_point() or first.requires_grad:
+        return args
+    if first.shape != left.shape or first.data_ptr() == left.data_ptr():
         return args
     del memory["left"]
     return (passed_through(first, left), *args[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -18,6 +18,9 @@ from bartizan.areas.evasion.search import Search, begin_search
 from bartizan.areas.evasion.targets import Classifies, Differentiates, Searches
 from bartizan.areas.evasion.whitebox.strategies import STRATEGIES
 from bartizan.model.errors import InputError, UnknownName
+
+if TYPE_CHECKING:
+    from bartizan.areas.evasion.whitebox.universal import Pattern
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,21 +66,68 @@ def attack(
     scores alone. `options`: the fields of `Options`. Every example is verified by the model's own decision inside radius and range.
     Deterministic for a seed. Raises InputError for inputs that do not fit the model, UnknownName for a name that is none.
     """
-    chosen = _options(options)
-    x = checked_images(x)
     radii, norm = checked_radii(eps), known_norm(norm)
-    low, high = checked_bounds(x, bounds)
     if strategy not in STRATEGIES:
         raise UnknownName("strategy", strategy, tuple(STRATEGIES))
+    target, rows, labels, space, chosen = _ready(model, x, y, norm, bounds, options)
+    with session_of(target, chosen.seed):
+        search = begin_search(target, rows, labels, space, radii, STRATEGIES[strategy](chosen, norm), chosen)
+        trust = search.run(diagnosed=chosen.diagnose)
+    return _result(search, checked_images(x), trust, strategy, chosen)
+
+
+NEAREST = {"linf": "fmn", "l2": "fmn", "l1": "fmn", "l0": "sigma-zero"}
+"""The minimum-norm attack of each norm."""
+
+
+def minimum_norm(
+    model: Any, x: Any, y: Any, *, norm: str = "l2", bounds: tuple[Any, Any] = (0.0, 1.0), strategy: str | None = None, **options: Any
+) -> Result:
+    """The nearest evading input to each of `x` that a minimum-norm attack finds; arguments and errors as for `attack`.
+
+    The result has one radius, the whole range: its `distances` (n,) are upper bounds on the distance to the decision boundary.
+    """
+    x, norm = checked_images(x), known_norm(norm)
+    low, high = checked_bounds(x, bounds)
+    reach = Space(norm=norm, low=low, high=high).widest((1, int(np.prod(x.shape[1:]))))
+    return attack(model, x, y, eps=reach, norm=norm, bounds=bounds, strategy=strategy or NEAREST[norm], **options)
+
+
+def universal(
+    model: Any, x: Any, y: Any, *, eps: float, norm: str = "linf", bounds: tuple[Any, Any] = (0.0, 1.0), steps: int = 60, **options: Any
+) -> Pattern:
+    """One perturbation of norm <= `eps` for all inputs, fitted on half of `x` and measured on the other; arguments as for `attack`."""
+    from bartizan.areas.evasion.whitebox.universal import fit_universal
+
+    target, rows, labels, space, chosen = _ready(model, x, y, known_norm(norm), bounds, options)
+    (radius,) = checked_radii(eps)
+    with session_of(target, chosen.seed):
+        return fit_universal(target, rows, labels, space, radius, steps=steps, seed=chosen.seed)
+
+
+def patch(
+    model: Any, x: Any, y: Any, *, size: tuple[int, int], bounds: tuple[Any, Any] = (0.0, 1.0), steps: int = 150, **options: Any
+) -> Pattern:
+    """A patch of `size` (height, width) pasted at random places, fitted on half of `x`, measured on the other; else as for `attack`."""
+    from bartizan.areas.evasion.whitebox.universal import fit_patch
+
+    target, rows, labels, space, chosen = _ready(model, x, y, "linf", bounds, options)
+    with session_of(target, chosen.seed):
+        return fit_patch(target, rows, labels, space, size, steps=steps, seed=chosen.seed)
+
+
+def _ready(
+    model: Any, x: Any, y: Any, norm: str, bounds: tuple[Any, Any], options: dict[str, Any]
+) -> tuple[Any, Array, Array, Space, Options]:
+    """Target, flat rows inside the range, labels, space and options of a call, all checked."""
+    chosen = _options(options)
+    x = checked_images(x)
+    low, high = checked_bounds(x, bounds)
     target = target_of(model, x, mean=chosen.mean, std=chosen.std, gives=chosen.gives, batch=chosen.batch)
     labels = checked_labels(y, len(x), target.classes)
     rows = rows_of(target, x)
     space = Space(norm=norm, low=like(low, rows), high=like(high, rows), repair=chosen.repair)
-    rows = space.clip(rows)
-    with session_of(target, chosen.seed):
-        search = begin_search(target, rows, integers(labels, rows), space, radii, STRATEGIES[strategy](chosen, norm), chosen)
-        trust = search.run(diagnosed=chosen.diagnose)
-    return _result(search, x, trust, strategy, chosen)
+    return target, space.clip(rows), integers(labels, rows), space, chosen
 
 
 def _options(options: dict[str, Any]) -> Options:

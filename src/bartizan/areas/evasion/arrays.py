@@ -90,7 +90,7 @@ def sorted_rows(x: Array) -> Array:
 
 def order_rows(x: Array) -> Array:
     """Column numbers that put each row in ascending order, ties by position."""
-    return namespace(x).argsort(x, 1, stable=True) if is_torch(x) else np.argsort(x, 1, kind="stable")
+    return namespace(x).argsort(x, dim=1, stable=True) if is_torch(x) else np.argsort(x, 1, kind="stable")
 
 
 def one_hot(labels: Array, classes: int, x: Array) -> Array:

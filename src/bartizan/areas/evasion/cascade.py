@@ -32,11 +32,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What every sample goes through until it breaks."""
+    """What every sample goes through until it breaks. `last`: a further plan for the share `undecided` of survivors closest to breaking."""
 
     loss: Loss
     stages: tuple[Stage, ...]
     rule: Rule
+    last: Plan | None = None
+    undecided: float = 0.0
 
 
 @dataclass
@@ -102,6 +104,13 @@ def climb(
         climbs = climbs.keep(np.flatnonzero(~over))
         if len(rows):
             climbs = climbs.join(draw.climbs(rows, stages))
+
+
+def closest(samples: Field, share: float) -> Host:
+    """Row numbers of the `share` of survivors whose best loss is highest, at least 8: where further passes decide most."""
+    rows = np.flatnonzero(~samples.broken)
+    count = min(len(rows), max(8, round(share * len(rows))))
+    return np.sort(rows[np.argsort(-to_numpy(samples.value)[rows], kind="stable")[:count]])
 
 
 def _note(samples: Field, climbs: Climbs, evading: Host) -> None:

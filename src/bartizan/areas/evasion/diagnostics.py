@@ -8,17 +8,18 @@ steps passed straight through (BPDA); then a search without gradients on every s
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bartizan.areas.evasion.arrays import Array, column, full, integers, like, norm_inf, to_numpy
-from bartizan.areas.evasion.cascade import Field, climb, prepare, random_direction
-from bartizan.areas.evasion.norms import ascent
+from bartizan.areas.evasion.cascade import Field, Plan, Stage, climb, prepare
+from bartizan.areas.evasion.norms import ascent, keep_largest
 from bartizan.areas.evasion.result import Trust
 from bartizan.areas.evasion.search import Search
 from bartizan.areas.evasion.targets import Classifies, Differentiates, margin_gradient, margins
+from bartizan.areas.evasion.whitebox.apgd import Rule
+from bartizan.areas.evasion.whitebox.losses import loss_named
 from bartizan.model.statistics import upper_bound
 
 Host = np.ndarray[Any, Any]
@@ -49,26 +50,24 @@ def unexamined(search: Search) -> Trust:
 def examined(search: Search) -> Trust:
     """Looks for signs, escalates while there are any, and says what is left. `search` gains what the stronger attacks break."""
     unfit = unfit_reasons(search)
-    signs: list[str] = []
     if not isinstance(search.target, Differentiates) or search.strategy.search is not None:
         return Trust(ok=not unfit, reasons=tuple(unfit), escalations=tuple(search.tried), notes=notes(search))
     if search.random:
         search.tried.append("expectation over the model's random answers (EOT)")
-    if search.strategy.plan is not None:
+    signs = signs_of(search)
+    if signs and hasattr(search.target, "repair"):
+        search.target.repair = True
+        search.tried.append("non-differentiable steps passed straight through (BPDA)")
+        search.sweep(seed=1)
         signs = signs_of(search)
-        if signs and hasattr(search.target, "repair") and not search.target.repair:
-            search.target.repair = True
-            search.tried.append("non-differentiable steps passed straight through (BPDA)")
-            search.sweep(seed=1)
-            signs = signs_of(search)
-        if signs:
-            search.tried.append(f"search without gradients, {search.options.queries} queries per image")
-            for place in range(len(search.radii)):
-                search.search_scores(place, search.options.queries, seed=2)
-                if place + 1 < len(search.radii):
-                    search.inherit(place + 1)
-            if not survivors(search, _place(search)).size:
-                signs = []
+    if signs:
+        search.tried.append(f"search without gradients, {search.options.queries} queries per image")
+        for place in range(len(search.radii)):
+            if place:
+                search.inherit(place)
+            search.search_scores(place, search.options.queries, seed=2)
+    if not survivors(search, _place(search)).size:
+        signs = []
     reasons = [*unfit, *signs]
     return Trust(ok=not reasons, reasons=tuple(reasons), escalations=tuple(search.tried), notes=notes(search))
 
@@ -145,14 +144,22 @@ def gradient_signs(search: Search, x: Array, y: Array, eps: float) -> list[str]:
     signs = []
     if zero.mean() > FEW:
         signs.append(f"gradients are zero on {zero.mean():.0%} of the inputs")
-    space, radius = search.space, full(x, len(x), eps)
-    noise = like(random_direction(np.random.default_rng(search.options.seed), tuple(x.shape), space.norm), x)
-    downhill = margins(target.logits(space.project(x, x - column(radius) * ascent(gradient, space.norm), radius)), y)
-    anywhere = margins(target.logits(space.project(x, x + column(radius) * noise, radius)), y)
+    radius = full(x, len(x), eps)
+    noise = like(np.random.default_rng(search.options.seed).normal(size=tuple(x.shape)), x)
+    downhill = margins(target.logits(_stepped(search, x, -gradient, radius)), y)
+    anywhere = margins(target.logits(_stepped(search, x, noise, radius)), y)
     helped = to_numpy(downhill < anywhere) & to_numpy(downhill < margin)
-    if helped[~zero].size and helped[~zero].mean() < 0.8:
+    if helped[~zero].size and helped[~zero].mean() < (0.6 if search.random else 0.8):
         signs.append(f"a step along the gradient lowers the margin more than a random one on {helped[~zero].mean():.0%} of the inputs only")
     return signs
+
+
+def _stepped(search: Search, x: Array, direction: Array, radius: Array) -> Array:
+    """`x` moved by its whole radius along a direction; for l0 the entries that weigh most go to the end of their range."""
+    if search.space.norm == "l0":
+        reach = search.space.high - search.space.low
+        return search.space.project(x, x + reach * ascent(direction, "l0") * keep_largest(abs(direction), radius), radius)
+    return search.space.project(x, x + column(radius) * ascent(direction, search.space.norm), radius)
 
 
 def rounding_sign(search: Search) -> list[str]:
@@ -172,7 +179,7 @@ def unbounded_sign(search: Search, chosen: Host) -> list[str]:
     at = integers(chosen, search.x)
     fresh: Field = prepare(search.x[at], search.y[at], search.logits[at], np.zeros(len(chosen), dtype=bool))
     radius = search.space.widest(tuple(search.x.shape))
-    plan = replace(search.strategy.plan, stages=search.strategy.plan.stages[:2])
+    plan = Plan(loss_named("margin"), (Stage(), Stage(start="random")), Rule(20))
     target: Any = search.target
     climb(target, fresh, search.space, radius, plan, batch=search.options.batch, seed=search.options.seed)
     left = float((~fresh.broken).mean())

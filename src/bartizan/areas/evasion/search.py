@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bartizan.areas.evasion.arrays import Array, copy, full, integers, to_numpy
-from bartizan.areas.evasion.cascade import Field, climb, prepare
+from bartizan.areas.evasion.cascade import Field, climb, closest, prepare
 from bartizan.areas.evasion.norms import Space
 from bartizan.areas.evasion.result import Trust
 from bartizan.areas.evasion.targets import Classifies, Differentiates
 from bartizan.areas.evasion.whitebox.apgd import evades
+from bartizan.areas.evasion.whitebox.minimum_norm import fmn
 
 Host = np.ndarray[Any, Any]
+
+SCOUTED = 1.5
+"""A sample whose nearest known evasion lies beyond this many radii is not climbed again at that radius."""
 
 BALLOTS = 15
 """Decisions of a random model that are counted per input; the majority is its decision."""
@@ -48,7 +53,8 @@ class Search:
 
     def sweep(self, seed: int = 0) -> None:
         """The strategy at every radius, smallest first, on what is not broken yet."""
-        nearest = self._nearest() if self.strategy.nearest is not None else None
+        nearest = self._nearest(self.strategy.nearest) if self.strategy.nearest is not None and not self.wrong.all() else None
+        reach = self._scout() if self._scouting() else None
         for place, eps in enumerate(self.radii):
             if place:
                 self.inherit(place)
@@ -59,15 +65,34 @@ class Search:
             elif self.strategy.search is not None or not isinstance(self.target, Differentiates):
                 self.search_scores(place, self.options.queries, seed)
             else:
-                self._climb(place, eps, seed)
+                self._climb(place, eps, seed, None if reach is None else np.flatnonzero(reach <= SCOUTED * eps))
 
-    def _climb(self, place: int, eps: float, seed: int) -> None:
+    def _scouting(self) -> bool:
+        """Whether one minimum-norm attack ahead of all radii pays: with several of them, and always for l2, where it finds more."""
+        usual = self.strategy.plan is not None and self.strategy.plan.last is not None and isinstance(self.target, Differentiates)
+        return usual and not self.random and (self.space.norm == "l2" or (self.space.norm == "linf" and len(self.radii) > 2))
+
+    def _scout(self) -> Host:
+        """Minimum-norm points for every sample, offered at every radius and kept to start from; their distances, 0 where there is none."""
+        if self.wrong.all():
+            return np.zeros(len(self.x))
+        found = self._nearest(fmn)
+        for place in range(len(self.radii)):
+            self.offer(place, found)
+        self.samples.best = found
+        return self.space.distance(self.x, found)
+
+    def _climb(self, place: int, eps: float, seed: int, among: Host | None) -> None:
         samples = self.samples
         samples.broken, samples.found = self.broken[place].copy(), copy(self.x)
         samples.value = full(self.x, len(self.x), -np.inf)
         batch = max(1, self.options.batch // getattr(self.target, "repeats", 1))
         differentiable: Any = self.target
-        climb(differentiable, samples, self.space, eps, self.strategy.plan, batch=batch, seed=self.options.seed + seed)
+        climb(differentiable, samples, self.space, eps, self.strategy.plan, batch=batch, seed=self.options.seed + seed, among=among)
+        last = self.strategy.plan.last
+        if last is not None:
+            near = closest(samples, self.strategy.plan.undecided)
+            climb(differentiable, samples, self.space, eps, last, batch=batch, seed=self.options.seed + seed + 1, among=near)
         claimed = samples.broken & ~self.broken[place]
         candidates = copy(samples.found)
         if self.random:  # a random model may err at a survivor's best point more often than not
@@ -76,10 +101,10 @@ class Search:
             claimed = ~self.broken[place]
         self._verify(place, candidates, np.flatnonzero(claimed))
 
-    def _nearest(self) -> Array:
+    def _nearest(self, attack: Callable[..., Array]) -> Array:
         rows = integers(np.flatnonzero(~self.wrong), self.x)
         out = copy(self.x)
-        out[rows] = self.strategy.nearest(self.target, self.x[rows], self.y[rows], self.space, self.options)
+        out[rows] = attack(self.target, self.x[rows], self.y[rows], self.space)
         return out
 
     def search_scores(self, place: int, queries: int, seed: int, among: Host | None = None) -> int:

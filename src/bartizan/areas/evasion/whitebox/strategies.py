@@ -9,24 +9,32 @@ from typing import Any
 from bartizan.areas.evasion.cascade import Plan, Stage
 from bartizan.areas.evasion.targets import Searches
 from bartizan.areas.evasion.whitebox.apgd import Rule
+from bartizan.areas.evasion.whitebox.carlini_wagner import carlini_wagner
+from bartizan.areas.evasion.whitebox.deepfool import deepfool
 from bartizan.areas.evasion.whitebox.losses import loss_named
+from bartizan.areas.evasion.whitebox.minimum_norm import fmn, sigma_zero
 from bartizan.areas.evasion.whitebox.random_search import random_search
+from bartizan.model.errors import InputError
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """Exactly one of the three is set. `nearest(target, x, y, space, seed)` returns rows that evade as close to `x` as it can."""
+    """Exactly one of the three is set. `nearest(target, x, y, space)` returns rows that evade as close to `x` as it can."""
 
     plan: Plan | None = None
     nearest: Callable[..., Any] | None = None
     search: Searches | None = None
 
 
-def cascade(options: Any, norm: str) -> Strategy:  # noqa: ARG001
-    """Margin over the runner-up, then over the most likely classes one by one, then random restarts."""
+def cascade(options: Any, norm: str) -> Strategy:
+    """Margin over the runner-up, then over the likeliest classes one by one; longer climbs for the survivors closest to breaking."""
+    if norm == "l0":
+        return Strategy(nearest=sigma_zero)
     aimed = tuple(Stage(rank=rank, start="random") for rank in range(options.targets))
     again = tuple(Stage(start="random") for _ in range(options.restarts))
-    return Strategy(plan=Plan(loss_named("margin"), (Stage(start="best"), *aimed, *again), Rule(options.steps)))
+    margin, longer = loss_named("margin"), Rule(options.steps * 5 // 2)
+    last = Plan(margin, tuple(Stage(rank=rank, start="random") for rank in range(options.targets + 2)), longer)
+    return Strategy(plan=Plan(margin, (Stage(start="best"), *aimed, *again), Rule(options.steps), last=last, undecided=0.1))
 
 
 def apgd(loss: str) -> Callable[[Any, str], Strategy]:
@@ -54,6 +62,17 @@ def search(options: Any, norm: str) -> Strategy:  # noqa: ARG001
     return Strategy(search=options.search or random_search)
 
 
+def nearest(name: str, attack: Callable[..., Any], norms: tuple[str, ...]) -> Callable[[Any, str], Strategy]:
+    """A minimum-norm attack, for the norms that it knows."""
+
+    def build(options: Any, norm: str) -> Strategy:  # noqa: ARG001
+        if norm not in norms:
+            raise InputError(f"{name} does not know {norm}", cure=f"it attacks in {', '.join(norms)}")
+        return Strategy(nearest=attack)
+
+    return build
+
+
 STRATEGIES: dict[str, Callable[[Any, str], Strategy]] = {
     "cascade": cascade,
     "apgd-ce": apgd("ce"),
@@ -61,5 +80,9 @@ STRATEGIES: dict[str, Callable[[Any, str], Strategy]] = {
     "apgd-margin": apgd("margin"),
     "pgd": pgd,
     "fgsm": fgsm,
+    "fmn": nearest("fmn", fmn, ("linf", "l2", "l1")),
+    "deepfool": nearest("deepfool", deepfool, ("linf", "l2")),
+    "cw": nearest("cw", carlini_wagner, ("l2",)),
+    "sigma-zero": nearest("sigma-zero", sigma_zero, ("l0",)),
     "search": search,
 }

@@ -1,0 +1,36 @@
+"""DeepFool: step to the nearest linearised class boundary until the decision changes, for l2 and linf.
+
+Moosavi-Dezfooli, Fawzi and Frossard, DeepFool, CVPR 2016. Exact on a linear model. Kept as a yardstick; FMN finds nearer points.
+"""
+
+from __future__ import annotations
+
+from bartizan.areas.evasion.arrays import Array, column, copy, full, masked, namespace, order_rows
+from bartizan.areas.evasion.norms import TINY, Space, ascent, dual, size
+from bartizan.areas.evasion.targets import Differentiates, margin_gradient
+from bartizan.areas.evasion.whitebox.apgd import evades
+
+
+def deepfool(
+    target: Differentiates, x: Array, y: Array, space: Space, *, steps: int = 50, candidates: int = 9, overshoot: float = 0.02
+) -> Array:
+    """Rows (n, d) moved over the nearest of the `candidates` most likely boundaries; rows that never cross come back unchanged."""
+    xp = namespace(x)
+    logits = target.logits(x)
+    order = order_rows(-logits)
+    others = [masked(order[:, r] == y, order[:, 0], order[:, r]) for r in range(1, min(candidates + 1, logits.shape[1]))]
+    at, over, done = copy(x), copy(x), full(x, len(x), 0.0) > 0
+    for _ in range(steps):
+        nearest, move = full(x, len(x), float("inf")), x * 0
+        for aim in others:
+            value, gradient = margin_gradient(target, at, y, aim)
+            distance = xp.clip(value, 0, None) / (size(gradient, dual(space.norm)) + TINY)
+            closer = distance < nearest
+            nearest = xp.where(closer, distance, nearest)
+            move = masked(closer, column(distance + 1e-6) * -ascent(gradient, space.norm), move)
+        at = masked(done, at, space.clip(at + move))
+        over = masked(done, over, space.clip(x + (1 + overshoot) * (at - x)))
+        done = done | evades(target.logits(over), y)
+        if bool(done.all()):
+            break
+    return masked(done, over, x)
