@@ -92,6 +92,12 @@ def test_every_yaml_block_is_yaml_and_every_catalogue_file_loads(project: Path) 
     assert "our-policy" in loaded.frameworks
 
 
+@pytest.mark.parametrize(("page", "text"), [b for b in blocks("python") if b[0] != "add-a-check.md"], ids=lambda v: v.partition("\n")[0])
+def test_every_python_block_runs(page: str, text: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
+    assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

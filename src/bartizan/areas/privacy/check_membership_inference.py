@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 MAX_RECORDS = 10_000
 """Most members, and most others, that the attack is run on."""
 
-FINER = 0.001
-"""The second false-positive rate that is reported, where the data can resolve it."""
-
 
 @check(
     "privacy.membership_inference",
@@ -44,15 +41,16 @@ def membership_inference(
     (true less false positives at its best threshold) is beyond `advantage`. Inconclusive where a control is off: shuffled membership must
     be at chance, and models that never saw the split must not tell its halves apart.
     """
-    estimator, frame, members, label = _prepared(job, target)
-    result, models = _attacked(estimator, frame, members, label, labels_only=target.output is Output.LABEL, fpr=fpr, seed=job.seed)
-    yield from (_finding(job, target, threat, result, models, (tolerance, advantage)) for threat in job.threats)
+    from bartizan.areas.privacy.inference import membership_inference as attack
+
+    estimator, inside, outside, label = _prepared(job, target)
+    result = attack(estimator, inside, outside, label=label, labels_only=target.output is Output.LABEL, fpr=fpr, seed=job.seed)
+    yield from (_finding(job, target, threat, result, (tolerance, advantage)) for threat in job.threats)
 
 
-def _prepared(job: Job, target: Asset) -> tuple[Any, pd.DataFrame, Any, str]:
-    """The model, members and others in one table, which rows are members, and the label column."""
+def _prepared(job: Job, target: Asset) -> tuple[Any, pd.DataFrame, pd.DataFrame, str]:
+    """The model, the members, the others, and the label column."""
     import numpy as np
-    import pandas as pd
 
     from bartizan.adapters.estimators import load_estimator
     from bartizan.areas.privacy.membership import MIN_RECORDS
@@ -76,9 +74,7 @@ def _prepared(job: Job, target: Asset) -> tuple[Any, pd.DataFrame, Any, str]:
             place=target.at,
             cure=f"declare at least {MIN_RECORDS} of each that the model has and has not seen",
         )
-    members = np.arange(len(inside) + len(outside)) < len(inside)
-    estimator = load_estimator(job.root, local_path(job.root, target.uri, target.at))
-    return estimator, pd.concat([inside, outside], ignore_index=True), members, label
+    return load_estimator(job.root, local_path(job.root, target.uri, target.at)), inside, outside, label
 
 
 def _tables(job: Job, ids: tuple[str, ...] | None, target: Asset, field: str) -> tuple[pd.DataFrame, str | None]:
@@ -97,33 +93,7 @@ def _tables(job: Job, ids: tuple[str, ...] | None, target: Asset, field: str) ->
     return pd.concat(frames, ignore_index=True), next((node.label for node in sets if node.label), None)
 
 
-def _attacked(
-    estimator: Any, frame: pd.DataFrame, members: Any, label: str, *, labels_only: bool, fpr: float, seed: int
-) -> tuple[Membership, int]:
-    import numpy as np
-
-    from bartizan.adapters.estimators import class_probabilities
-    from bartizan.areas.privacy import membership, reference_models
-
-    names = [str(name) for name in getattr(estimator, "feature_names_in_", [c for c in frame.columns if c != label])]
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise InputError(f"the model wants columns that the data does not have: {', '.join(missing[:5])}")
-    features = frame[names]
-    probabilities = class_probabilities(estimator, features)
-    if labels_only:
-        probabilities = np.eye(probabilities.shape[1])[probabilities.argmax(axis=1)]
-    classes = reference_models.class_numbers(estimator, frame[label])
-    if (classes < 0).mean() > 0.5:
-        raise InputError(f"the labels in '{label}' are not the classes of the model", cure="declare the label column of the data sets")
-    epsilon = membership.resolution(probabilities)
-    target = membership.log_odds(probabilities, classes, epsilon)
-    odds, inside = reference_models.train(estimator, features, classes, seed, epsilon)
-    scores = membership.scores_of(target, odds, inside, classes)
-    return membership.attack(scores, members, odds, fpr=fpr, finer=(FINER,), seed=seed), len(odds)
-
-
-def _finding(job: Job, target: Asset, threat: str, result: Membership, models: int, tolerances: tuple[float, float]) -> Finding:
+def _finding(job: Job, target: Asset, threat: str, result: Membership, tolerances: tuple[float, float]) -> Finding:
     main = result.at[0]
     ruling = judge(main.true_positives.k, main.true_positives.n, tolerances[0], job.confidence)
     verdict, because = _verdict(job, result, ruling, tolerances)
@@ -134,13 +104,13 @@ def _finding(job: Job, target: Asset, threat: str, result: Membership, models: i
         verdict=verdict,
         severity=_severity(verdict, main),
         title=_title(result, ruling),
-        why=f"{because} The attack is the {result.attack} with {models} reference models; it was tuned on one half of the records and "
+        why=f"{because} The attack is the {result.attack} with {result.references} reference models; it was tuned on one half of the records and "
         f"measured on the other. Control with shuffled membership: AUC {result.null_auc:.3f}."
         + (f" Models that never saw the split: AUC {result.drift_auc:.3f}." if result.drift_auc is not None else ""),
         remedy="" if verdict is Verdict.PASS else _remedy(verdict),
         measures=tuple(_measures(job, result, tolerances)),
         attacker=Attacker(
-            knowledge=Knowledge.GREY_BOX, queries=1, budget={"reference_models": float(models), "false_positive_rate": main.fpr}
+            knowledge=Knowledge.GREY_BOX, queries=1, budget={"reference_models": float(result.references), "false_positive_rate": main.fpr}
         ),
         needed=ruling.needed if verdict is Verdict.INCONCLUSIVE else None,
         details={"attack": result.attack, "control": {"auc": round(result.null_auc, 6), "drift_auc": round(result.drift_auc or 0.5, 6)}},
@@ -197,7 +167,7 @@ def _measures(job: Job, result: Membership, tolerances: tuple[float, float]) -> 
     from bartizan.areas.privacy.membership import z_of
 
     for at in result.at:
-        if at.resolved or at.fpr != FINER:
+        if at.resolved or at is result.at[0]:
             yield _rate(job, f"true positives at {at.fpr:.1%} false positives", at, result, tolerances[0] if at is result.at[0] else None)
     best = result.best
     k1, n1, k2, n2 = best.true_positives.k, best.true_positives.n, best.false_positives.k, best.false_positives.n

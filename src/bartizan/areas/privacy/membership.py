@@ -60,7 +60,8 @@ class AtRate:
 @dataclass(frozen=True)
 class Membership:
     """What the attack achieved. `auc` with its standard error; `best` is the threshold of the greatest advantage; `null_auc` and
-    `null_true_positives` are means over shuffled labels; `drift_auc` is what reference models show, `drift_error` its standard error."""
+    `null_true_positives` are means over shuffled labels; `drift_auc` is what reference models show, `drift_error` its standard error;
+    `references` is how many of those there were."""
 
     attack: str
     at: tuple[AtRate, ...]
@@ -72,6 +73,7 @@ class Membership:
     null_true_positives: float
     drift_auc: float | None
     drift_error: float
+    references: int
 
 
 def resolution(probabilities: Floats) -> float:
@@ -216,6 +218,7 @@ def attack(
         null_true_positives=float(np.mean(null_hits)),
         drift_auc=drift,
         drift_error=drift_error,
+        references=len(references),
     )
 
 
