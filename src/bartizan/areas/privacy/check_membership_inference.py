@@ -104,8 +104,8 @@ def _finding(job: Job, target: Asset, threat: str, result: Membership, tolerance
         verdict=verdict,
         severity=_severity(verdict, main),
         title=_title(result, ruling),
-        why=f"{because} The attack is the {result.attack} with {result.references} reference models; it was tuned on one half of the records and "
-        f"measured on the other. Control with shuffled membership: AUC {result.null_auc:.3f}."
+        why=f"{because} The attack is the {result.attack} with {result.references} reference models; it was tuned on one half of the "
+        f"records and measured on the other. Control with shuffled membership: AUC {result.null_auc:.3f}."
         + (f" Models that never saw the split: AUC {result.drift_auc:.3f}." if result.drift_auc is not None else ""),
         remedy="" if verdict is Verdict.PASS else _remedy(verdict),
         measures=tuple(_measures(job, result, tolerances)),

@@ -28,9 +28,9 @@ def membership_inference(
 ) -> Membership:
     """Attack `estimator`, a fitted classifier with `predict_proba`, with records it was trained on and records it was not.
 
-    `members` and `others` hold the features and the column `label`; `labels_only` lets the attacker see the predicted class alone; the attack
-    is tuned for the false-positive rate `fpr`, between 0 and 1. Reference models are clones of the estimator trained here, so this takes as
-    many fits. The same seed gives the same result. Raises `InputError` where columns are missing or the labels are not the model's classes.
+    `members` and `others` hold the features and the column `label`; `labels_only` lets the attacker see the predicted class alone; the
+    attack is tuned for the false-positive rate `fpr`, between 0 and 1. Reference models are clones of the estimator, trained here. The same
+    seed gives the same result. Raises `InputError` where columns are missing or the labels are not the model's classes.
     """
     frame = pd.concat([members, others], ignore_index=True)
     inside = np.arange(len(frame)) < len(members)
