@@ -67,7 +67,7 @@ def uniform(like: Tensor, threat: Threat, dice: torch.Generator | None, reach: f
 
 
 def _unit(step: Tensor) -> Tensor:
-    size = step.flatten(1).norm(dim=1).clamp_min(1e-12)
+    size: Tensor = torch.linalg.vector_norm(step.flatten(1), dim=1).clamp_min(1e-12)
     return step / size.reshape(-1, *[1] * (step.dim() - 1))
 
 

@@ -1,0 +1,125 @@
+"""Hardening estimators that have no gradient, scikit-learn's and XGBoost's, by adding adversarial examples to their training rows.
+
+Round after round the model is attacked, the examples join the rows with their true labels, and it is fitted anew; the round with the best
+robust accuracy on held-out rows is kept. NumPy only; the attack is a function, so that any of the room's attacks serves.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bartizan.model.errors import InputError
+from bartizan.model.statistics import clopper_pearson
+
+Array = npt.NDArray[Any]
+RowAttack = Callable[[Any, Array, Array, int], Array]
+"""From a fitted estimator, rows (N, D), labels (N,) and a seed to changed rows (N, D)."""
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """One round: training rows, and accuracy on the held-out rows, clean and attacked, with the robust one's 95 % interval."""
+
+    number: int
+    rows: int
+    clean: float
+    robust: float
+    low: float
+    high: float
+
+
+class HardenedEstimator(msgspec.Struct, frozen=True, kw_only=True):
+    """The best estimator, its round (0: the plain one), and all rounds."""
+
+    model: Any
+    best: int
+    rounds: tuple[Round, ...]
+
+
+def corner_search(eps: float | Array, *, tries: int = 60, low: float | Array = 0.0, high: float | Array = 1.0) -> RowAttack:
+    """A random search in the linf ball that needs nothing but the estimator's probabilities or labels.
+
+    Each try moves a random part of the features to the ball's border and is kept where the true class gets less likely. `eps`, `low` and
+    `high` may differ by feature (D,). Weaker than the room's own attacks on trees; use those for a verdict.
+    """
+
+    def attack(model: Any, x: Array, y: Array, seed: int) -> Array:
+        dice = np.random.default_rng(seed)
+        best, height = x.copy(), _belief(model, x, y)
+        for k in range(tries):
+            share = max(1.0 / x.shape[1], 1.0 - k / tries)
+            step = np.where(dice.random(x.shape) < share, np.sign(dice.random(x.shape) - 0.5) * eps, best - x)
+            trial = np.clip(x + step, low, high).astype(x.dtype)
+            belief = _belief(model, trial, y)
+            lower = belief < height
+            best[lower], height[lower] = trial[lower], belief[lower]
+        return best
+
+    return attack
+
+
+def _belief(model: Any, x: Array, y: Array) -> Array:
+    """The probability of the true class, or 1 and 0 for right and wrong where the estimator knows labels only."""
+    if not hasattr(model, "predict_proba"):
+        return np.asarray(model.predict(x) == y, dtype=np.float64)
+    given = np.asarray(model.predict_proba(x), dtype=np.float64)
+    columns = np.searchsorted(np.asarray(model.classes_), y)
+    return np.asarray(given[np.arange(len(x)), columns])
+
+
+def harden_estimator(
+    estimator: Any,
+    x: Array,
+    y: Array,
+    attack: RowAttack,
+    *,
+    held_out: tuple[Array, Array],
+    rounds: int = 5,
+    copies: int = 1,
+    seed: int = 0,
+) -> HardenedEstimator:
+    """Fit `estimator` (with `fit` and `predict`) on rows `x` (N, D), labels `y` (N,) and, for `rounds` rounds, on examples against itself.
+
+    Each round adds `copies` attacked copies of `x`; the copies of the last three rounds are kept, so that the model does not forget. The
+    estimator given is not fitted itself; the result holds fitted clones. `held_out`: rows and labels that choose the best round.
+    """
+    x, y, test_x, test_y = np.asarray(x), np.asarray(y), np.asarray(held_out[0]), np.asarray(held_out[1])
+    if x.ndim != 2 or len(x) != len(y) or len(test_x) != len(test_y) or len(test_x) == 0 or x.dtype.kind != "f":
+        raise InputError(
+            f"rows of shape {x.shape} and type {x.dtype} with {len(y)} labels", place="hardening", cure="give floating (N, D) rows"
+        )
+    model = _clone(estimator).fit(x, y)
+    models, kept = [model], list[Array]()
+    seen = [_round(0, model, len(x), test_x, test_y, attack, seed)]
+    for number in range(1, rounds + 1):
+        kept.append(np.concatenate([attack(model, x, y, seed + 1000 * number + part) for part in range(copies)]))
+        kept = kept[-3:]
+        rows = np.concatenate([x, *kept])
+        labels = np.concatenate([y, *[np.tile(y, copies)] * len(kept)])
+        model = _clone(estimator).fit(rows, labels)
+        models.append(model)
+        seen.append(_round(number, model, len(rows), test_x, test_y, attack, seed))
+    best = max(range(len(seen)), key=lambda i: (seen[i].robust, -i))
+    return HardenedEstimator(model=models[best], best=best, rounds=tuple(seen))
+
+
+def _clone(estimator: Any) -> Any:
+    """An unfitted copy: scikit-learn's own where it is at work already, otherwise a deep copy."""
+    if "sklearn" in sys.modules and hasattr(estimator, "get_params"):
+        from sklearn.base import clone
+
+        return clone(estimator)
+    return copy.deepcopy(estimator)
+
+
+def _round(number: int, model: Any, rows: int, x: Array, y: Array, attack: RowAttack, seed: int) -> Round:
+    right = np.asarray(model.predict(x) == y)
+    robust = right & np.asarray(model.predict(attack(model, x, y, seed)) == y)
+    low, high = clopper_pearson(int(robust.sum()), len(y))
+    return Round(number=number, rows=rows, clean=float(right.mean()), robust=float(robust.mean()), low=low, high=high)

@@ -1,0 +1,225 @@
+"""Input sanitisation: squeezing, filters, JPEG and total variation before the model, measured under an attack that knows them.
+
+Gradients are masked by such steps, so that an attack on the bare model says little (Athalye, Carlini and Wagner, ICML 2018). The adaptive
+attack runs the true step forwards and a smooth stand-in backwards (BPDA), over several draws where the step is random (EOT), and also
+tries what already broke the bare model.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bartizan.areas.evasion.defences.inner import Evaluating, Threat
+from bartizan.areas.evasion.defences.measuring import Attack, Rate, attacked, own_attack, rate, stands
+from bartizan.model.errors import InputError, MissingExtra
+
+Map = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Sanitiser:
+    """A step before the model. `apply`: the step on images (B, C, H, W) in 0 to 1; `stand_in`: what the adaptive attack differentiates
+    in its place; `random`: whether two calls differ.
+    """
+
+    name: str
+    apply: Map
+    stand_in: Map
+    random: bool = False
+
+
+def _itself(x: Tensor) -> Tensor:
+    return x
+
+
+def bit_depth(bits: int) -> Sanitiser:
+    """Rounding to `bits` bits a channel, 1 to 8 (Xu, Evans and Qi, NDSS 2018)."""
+    if not 1 <= bits <= 8:
+        raise InputError(f"a bit depth is 1 to 8, not {bits}", place="sanitiser")
+    levels = 2**bits - 1
+    return Sanitiser(f"bit depth {bits}", lambda x: torch.round(x * levels) / levels, _itself)
+
+
+def median(size: int = 3) -> Sanitiser:
+    """The median of each `size` x `size` neighbourhood, edges mirrored."""
+    if size < 2:
+        raise InputError(f"a median needs a window of at least 2, not {size}", place="sanitiser")
+    before, after = (size - 1) // 2, size // 2
+
+    def apply(x: Tensor) -> Tensor:
+        padded = functional.pad(x, (before, after, before, after), mode="reflect")
+        windows = padded.unfold(2, size, 1).unfold(3, size, 1)
+        found: Tensor = windows.flatten(4).median(4).values
+        return found
+
+    def average(x: Tensor) -> Tensor:
+        padded = functional.pad(x, (before, after, before, after), mode="reflect")
+        return functional.avg_pool2d(padded, size, 1)
+
+    return Sanitiser(f"median {size}x{size}", apply, average)
+
+
+def gaussian(sigma: float = 1.0) -> Sanitiser:
+    """Smoothing with a Gaussian of this deviation in pixels, edges mirrored; smooth, hence its own stand-in."""
+    if not 0.0 < sigma < 20.0:
+        raise InputError(f"sigma lies between 0 and 20 pixels, not {sigma}", place="sanitiser")
+    reach = max(1, math.ceil(2.5 * sigma))
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+
+    def apply(x: Tensor) -> Tensor:
+        line = (weights / weights.sum()).to(x)
+        wide = functional.pad(x, (reach, reach, reach, reach), mode="reflect" if reach < min(x.shape[2:]) else "replicate")
+        flat = wide.reshape(-1, 1, *wide.shape[2:])
+        flat = functional.conv2d(functional.conv2d(flat, line.reshape(1, 1, -1, 1)), line.reshape(1, 1, 1, -1))
+        return flat.reshape(x.shape)
+
+    return Sanitiser(f"Gaussian {sigma:g}", apply, apply)
+
+
+def jpeg(quality: int = 75) -> Sanitiser:
+    """JPEG and back, at a quality of 1 to 95, one or three channels. Needs Pillow."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtra("images", "PIL") from None
+    if not 1 <= quality <= 95:
+        raise InputError(f"a JPEG quality is 1 to 95, not {quality}", place="sanitiser")
+    import numpy as np
+
+    def apply(x: Tensor) -> Tensor:
+        if x.shape[1] not in (1, 3):
+            raise InputError(f"JPEG knows one or three channels, not {x.shape[1]}", place="sanitiser")
+        pixels = (x.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        back = []
+        for image in pixels:
+            file = io.BytesIO()
+            Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(file, "JPEG", quality=quality)
+            back.append(np.asarray(Image.open(file)).reshape(image.shape))
+        return torch.from_numpy(np.stack(back)).permute(0, 3, 1, 2).to(x) / 255
+
+    return Sanitiser(f"JPEG {quality}", apply, _itself)
+
+
+def total_variation(weight: float = 0.1, steps: int = 20) -> Sanitiser:
+    """The image z that minimises |z - x|^2 / 2 + weight * total variation of z (Rudin, Osher and Fatemi, Physica D 60, 1992).
+
+    `steps` of Chambolle's projection (J. Math. Imaging and Vision 20, 2004), which are differentiable and so their own stand-in.
+    """
+    if not 0.0 < weight < 10.0 or steps < 1:
+        raise InputError(f"total variation needs 0 < weight < 10 and at least one step, not {weight} and {steps}", place="sanitiser")
+
+    def apply(x: Tensor) -> Tensor:
+        down, across = torch.zeros_like(x), torch.zeros_like(x)
+        for _ in range(steps):
+            inner = _divergence(down, across) - x / weight
+            steep_down = functional.pad(inner[:, :, 1:] - inner[:, :, :-1], (0, 0, 0, 1))
+            steep_across = functional.pad(inner[:, :, :, 1:] - inner[:, :, :, :-1], (0, 1))
+            size = 1.0 + 0.25 * (steep_down**2 + steep_across**2 + 1e-12).sqrt()
+            down, across = (down + 0.25 * steep_down) / size, (across + 0.25 * steep_across) / size
+        return x - weight * _divergence(down, across)
+
+    return Sanitiser(f"total variation {weight:g}", apply, apply)
+
+
+def _divergence(down: Tensor, across: Tensor) -> Tensor:
+    """The backward difference that is the negative adjoint of the forward differences above."""
+    first = torch.cat([down[:, :, :1], down[:, :, 1:-1] - down[:, :, :-2], -down[:, :, -2:-1]], 2)
+    second = torch.cat([across[:, :, :, :1], across[:, :, :, 1:-1] - across[:, :, :, :-2], -across[:, :, :, -2:-1]], 3)
+    return first + second
+
+
+def noise(sigma: float, *, seed: int = 0) -> Sanitiser:
+    """Gaussian noise added to every image: a random step, which the adaptive attack averages over."""
+    if not 0.0 < sigma < 10.0:
+        raise InputError(f"sigma lies between 0 and 10, not {sigma}", place="sanitiser")
+    dice: dict[torch.device, torch.Generator] = {}
+
+    def apply(x: Tensor) -> Tensor:
+        here = dice.setdefault(x.device, torch.Generator(device=x.device).manual_seed(seed))
+        return x + sigma * torch.randn(x.shape, generator=here, device=x.device, dtype=x.dtype)
+
+    return Sanitiser(f"noise {sigma:g}", apply, _itself, random=True)
+
+
+def chain(*steps: Sanitiser) -> Sanitiser:
+    """Several steps, one after the other."""
+
+    def run(maps: list[Map]) -> Map:
+        def apply(x: Tensor) -> Tensor:
+            for one in maps:
+                x = one(x)
+            return x
+
+        return apply
+
+    name = " + ".join(step.name for step in steps)
+    return Sanitiser(name, run([s.apply for s in steps]), run([s.stand_in for s in steps]), any(s.random for s in steps))
+
+
+class Defended(nn.Module):
+    """The model behind its sanitiser. Backwards it gives BPDA's gradient, so that every gradient attack on it is adaptive.
+
+    A random step is drawn `draws` times and the logarithm of the mean probability returned, which makes the gradient that of EOT.
+    """
+
+    def __init__(self, model: nn.Module, sanitiser: Sanitiser, *, draws: int = 8) -> None:
+        super().__init__()
+        self.model, self.sanitiser, self.draws = model, sanitiser, draws if sanitiser.random else 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, K) of images (B, C, H, W)."""
+        if self.draws == 1:
+            return self._once(x)
+        each = torch.stack([self._once(x).log_softmax(1) for _ in range(self.draws)])
+        return each.logsumexp(0) - math.log(self.draws)
+
+    def _once(self, x: Tensor) -> Tensor:
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            answer: Tensor = self.model(self.sanitiser.apply(x))
+            return answer
+        smooth = self.sanitiser.stand_in(x)
+        with torch.no_grad():
+            true = self.sanitiser.apply(x)
+        bridged: Tensor = self.model(smooth + (true - smooth).detach())
+        return bridged
+
+
+class Sanitised(msgspec.Struct, frozen=True, kw_only=True):
+    """One sanitiser before and after, all on the same images.
+
+    `bare_clean` and `bare_robust`: the model alone, clean and attacked; `clean`: behind the sanitiser; `naive`: behind it, facing the
+    examples made against the bare model; `adaptive`: facing the attack that knows it, and those examples too. Only `adaptive` is a claim.
+    """
+
+    name: str
+    bare_clean: Rate
+    bare_robust: Rate
+    clean: Rate
+    naive: Rate
+    adaptive: Rate
+
+
+def measure_sanitiser(model: nn.Module, sanitiser: Sanitiser, x: Tensor, y: Tensor, threat: Threat, *, attack: Attack = own_attack,
+                      draws: int = 8) -> Sanitised:  # fmt: skip
+    """Measure `sanitiser` before `model` on images (N, C, H, W) with labels (N,), naive and adaptive."""
+    defended = Defended(model, sanitiser, draws=draws)
+    with Evaluating(defended):
+        bare = attacked(model, x, y, threat, attack)
+        clean, naive = stands(defended, x, y), stands(defended, bare, y)
+        adaptive = clean & naive
+        todo = torch.nonzero(adaptive).flatten()
+        if len(todo):
+            changed = attacked(defended, x[todo], y[todo], threat, attack)
+            adaptive[todo] = stands(defended, changed, y[todo])
+        return Sanitised(
+            name=sanitiser.name, bare_clean=rate(stands(model, x, y)), bare_robust=rate(stands(model, bare, y)), clean=rate(clean),
+            naive=rate(clean & naive), adaptive=rate(adaptive),
+        )  # fmt: skip
