@@ -217,3 +217,17 @@ def test_judge_error_interval_covers(rate):
 def test_difference_matches_newcombe(counts, interval):
     """Newcombe (1998), table II, method 10."""
     assert s.rate_difference(*counts)[1:] == pytest.approx(interval, abs=6e-5)
+
+
+@pytest.mark.parametrize(("n", "rank"), [(6, 1), (10, 2), (20, 6), (100, 40), (2000, 956)])
+def test_interval_of_a_median_has_the_ranks_of_the_tables(n, rank):
+    """The largest r with P(Binomial(n, 1/2) < r) <= 2.5 %: the nonparametric tables (Conover, 1999), and the normal rule for 2000."""
+    assert s.median_interval(range(1, n + 1)) == ((n + 1) / 2, rank, n + 1 - rank)
+    assert 2 * sum(math.comb(n, i) for i in range(rank)) <= 2**n // 20 < 2 * sum(math.comb(n, i) for i in range(rank + 1))
+
+
+def test_interval_of_a_median_of_few_values_is_their_range():
+    assert s.median_interval([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)
+    assert s.median_interval([7.0]) == (7.0, 7.0, 7.0)
+    with pytest.raises(ValueError, match="needs values"):
+        s.median_interval([])

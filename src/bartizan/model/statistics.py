@@ -246,3 +246,21 @@ def rate_difference(k1: float, n1: float, k2: float, n2: float, confidence: floa
     below = math.hypot(p1 - low1, high2 - p2)
     above = math.hypot(high1 - p1, p2 - low2)
     return p1 - p2, max(-1.0, p1 - p2 - below), min(1.0, p1 - p2 + above)
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """The median of a sample with a two-sided interval that needs no distribution: its order statistics (Conover, 1999, section 3.2).
+
+    Where the sample is too small for the confidence, the interval is its range. Raises ValueError for an empty sample.
+    """
+    if not values:
+        raise ValueError("a median needs values")
+    ordered, n = sorted(values), len(values)
+    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0
+    allowed = int((1.0 - confidence) / 2.0 * 2**53) * 2**n  # all in units of 2 ** -(n + 53): exact for any n
+    rank, term, tail = 0, 1, 1
+    while tail * 2**53 <= allowed and rank < (n - 1) // 2:  # tail = P(at most `rank` of n values lie below the median)
+        rank += 1
+        term = term * (n - rank + 1) // rank
+        tail += term
+    return middle, ordered[max(rank - 1, 0)], ordered[n - 1 - max(rank - 1, 0)]
