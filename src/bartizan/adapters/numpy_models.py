@@ -1,4 +1,4 @@
-"""Models that take NumPy arrays as attack targets: scikit-learn, XGBoost, LightGBM and plain callables; closed-form gradients where they exist.
+"""Models on NumPy arrays as attack targets: scikit-learn, XGBoost, LightGBM, callables; closed-form gradients where they exist.
 
 Fits the protocols of `areas/evasion/targets.py` by shape and imports no torch. Linear models and multi-layer perceptrons of scikit-learn,
 behind affine preprocessing or not, are read as layers (`layers_of`) whose input gradient is written down directly; a reading counts only
@@ -30,6 +30,19 @@ _ACTIVATIONS: dict[str, Activation] = {
     "tanh": (np.tanh, lambda a: 1.0 - a * a),
     "logistic": (lambda z: 0.5 * (1.0 + np.tanh(0.5 * z)), lambda a: a * (1.0 - a)),
 }
+
+
+_LINEAR = (
+    "LogisticRegression",
+    "LogisticRegressionCV",
+    "LinearSVC",
+    "SGDClassifier",
+    "RidgeClassifier",
+    "RidgeClassifierCV",
+    "Perceptron",
+    "PassiveAggressiveClassifier",
+    "LinearDiscriminantAnalysis",
+)
 
 
 class Layers(msgspec.Struct, frozen=True):
@@ -66,11 +79,13 @@ class Layers(msgspec.Struct, frozen=True):
 class NumpyModel:
     """A classifier on NumPy rows: `logits` from whatever it gives, every row counted in `forwards`.
 
-    `ask` maps (n, *shape) to scores, probabilities (n, k) or labels (n,) as `gives` says; labels are numbers below `classes`.
+    `ask` maps (n, *shape) to scores, probabilities (n, k) or labels (n,) as `gives` says; labels are numbers below `classes`, which grows
+    with the labels seen where nobody said how many there are (`open_ended`).
     """
 
     def __init__(self, ask: Callable[[Any], Any], shape: tuple[int, ...], *, gives: str, classes: int, dtype: Any = np.float64) -> None:
         self.ask, self.shape, self.gives, self.classes, self.dtype = ask, shape, gives, classes, np.dtype(dtype)
+        self.open_ended = False
         self.forwards = 0
         self.backwards = 0
 
@@ -83,7 +98,10 @@ class NumpyModel:
         if not len(x):
             return np.zeros((0, self.classes))
         self.forwards += len(x)
-        return as_scores(self.ask(x.reshape(len(x), *self.shape)), len(x), self.gives, self.classes)
+        answer = np.asarray(self.ask(x.reshape(len(x), *self.shape)))
+        if self.open_ended and answer.size and answer.dtype.kind in "iu":
+            self.classes = max(self.classes, int(answer.max()) + 1)
+        return as_scores(answer, len(x), self.gives, self.classes)
 
 
 class LayeredModel(NumpyModel):
@@ -143,7 +161,9 @@ def numpy_target(model: Any, x: Any, *, gives: str | None = None, classes: int |
         count = max(count, 2)
     else:
         count = answer.shape[1] if answer.ndim == 2 and answer.shape[1] > 1 else 2
-    return NumpyModel(model, shape, gives=told, classes=count, dtype=dtype)
+    target = NumpyModel(model, shape, gives=told, classes=count, dtype=dtype)
+    target.open_ended = told == "labels" and classes is None
+    return target
 
 
 def _read(answer: npt.NDArray[Any]) -> str:
@@ -243,9 +263,7 @@ def _body(model: Any) -> Layers | None:
         elif model.out_activation_ == "logistic":
             return None  # several labels at once
         return Layers(tuple(weights), tuple(shifts), model.activation)
-    linear = ("LogisticRegression", "LogisticRegressionCV", "LinearSVC", "SGDClassifier", "RidgeClassifier", "Perceptron")
-    linear += ("RidgeClassifierCV", "PassiveAggressiveClassifier", "LinearDiscriminantAnalysis")
-    if name in linear or (name == "SVC" and getattr(model, "kernel", "") == "linear" and len(model.classes_) == 2):
+    if name in _LINEAR or (name == "SVC" and getattr(model, "kernel", "") == "linear" and len(model.classes_) == 2):
         one = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64)).T
         shift = np.broadcast_to(np.asarray(model.intercept_, dtype=np.float64).ravel(), one.shape[1:])
         both = _two_sided(one, shift) if one.shape[1] == 1 else (one, shift)
