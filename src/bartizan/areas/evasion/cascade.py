@@ -24,10 +24,14 @@ Host = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Stage:
-    """A climb in the plan. `rank` None: untargeted; r: towards the r-th most likely other class. `start`: 'clean', 'best' or 'random'."""
+    """A climb in the plan. `rank` None: untargeted; r: towards the r-th likeliest other class. `start`: clean, best, random or last.
+
+    `scale` > 1 climbs in a ball that much larger, only to leave a point from which the next stage, with start last, is pulled in.
+    """
 
     rank: int | None = None
     start: str = "clean"
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Field:
     y: Array
     ranks: Host
     best: Array
+    last: Array
     value: Array
     broken: Host
     found: Array
@@ -64,7 +69,17 @@ def prepare(x: Array, y: Array, logits: Array, wrong: Host) -> Field:
     scores[np.arange(len(scores)), to_numpy(y)] = -np.inf
     ranks = np.argsort(-scores, axis=1, kind="stable")[:, :-1]
     worst = full(x, len(x), -np.inf)
-    return Field(x=x, y=y, ranks=ranks, best=copy(x), value=worst, broken=wrong.copy(), found=copy(x), moved=np.zeros(len(x), dtype=bool))
+    return Field(
+        x=x,
+        y=y,
+        ranks=ranks,
+        best=copy(x),
+        last=copy(x),
+        value=worst,
+        broken=wrong.copy(),
+        found=copy(x),
+        moved=np.zeros(len(x), dtype=bool),
+    )
 
 
 def climb(
@@ -89,12 +104,15 @@ def climb(
     draw = _Start(samples, space, eps, plan, np.random.default_rng(seed))
     climbs = draw.climbs(waiting[:batch], np.zeros(min(batch, len(waiting)), dtype=np.int64))
     waiting = waiting[batch:]
+    wide = np.array([stage.scale > 1 for stage in plan.stages])
     while len(climbs):
-        evading = to_numpy(advance(climbs, target, space, plan.loss, plan.rule))
-        _note(samples, climbs, evading)
-        over = evading | (climbs.k >= plan.rule.steps)
+        crossed = to_numpy(advance(climbs, target, space, plan.loss, plan.rule))
+        evading = crossed & ~wide[climbs.stage]
+        _note(samples, climbs, evading, wide[climbs.stage])
+        over = crossed | (climbs.k >= plan.rule.steps)
         if not over.any():
             continue
+        _leave(samples, climbs, over, crossed)
         onward = np.flatnonzero(over & ~evading & (climbs.stage + 1 < len(plan.stages)))
         rows, stages = climbs.row[onward], climbs.stage[onward] + 1
         vacant = int(over.sum()) - len(rows)
@@ -113,10 +131,17 @@ def closest(samples: Field, share: float) -> Host:
     return np.sort(rows[np.argsort(-to_numpy(samples.value)[rows], kind="stable")[:count]])
 
 
-def _note(samples: Field, climbs: Climbs, evading: Host) -> None:
-    """Keeps the best point of every climb that rose, and the evading points."""
+def _leave(samples: Field, climbs: Climbs, over: Host, crossed: Host) -> None:
+    """Keeps where a climb ended: on the other side where it crossed, else at its best point."""
+    for ended, points in ((over & crossed, climbs.x), (over & ~crossed, climbs.best)):
+        places = integers(np.flatnonzero(ended), samples.x)
+        samples.last[integers(climbs.row[ended], samples.x)] = points[places]
+
+
+def _note(samples: Field, climbs: Climbs, evading: Host, wide: Host) -> None:
+    """Keeps the best point of every climb in the true ball that rose, and the evading points."""
     rows = integers(climbs.row, samples.x)
-    rose = climbs.best_value > samples.value[rows]
+    rose = (climbs.best_value > samples.value[rows]) & (integers(wide, samples.x) == 0)
     if bool(rose.any()):
         samples.best[rows[rose]] = climbs.best[rose]
         samples.value[rows[rose]] = climbs.best_value[rose]
@@ -142,19 +167,21 @@ class _Start:
         """One climb per entry of `rows` and `stages`, at step 0."""
         at = integers(rows, self.samples.x)
         origin = self.samples.x[at]
-        eps = full(origin, len(rows), self.eps)
+        eps = like(self.eps * np.array([stage.scale for stage in self.plan.stages])[stages], origin)
         ranks = np.array([stage.rank if stage.rank is not None else -1 for stage in self.plan.stages])[stages]
         order = self.samples.ranks[rows]
         aim = np.where(ranks < 0, -1, order[np.arange(len(rows)), np.clip(ranks, 0, order.shape[1] - 1)])
-        start = self._starts(origin, self.samples.best[at], eps, np.array([stage.start for stage in self.plan.stages])[stages])
+        known = {"best": self.samples.best[at], "last": self.samples.last[at]}
+        start = self._starts(origin, known, eps, np.array([stage.start for stage in self.plan.stages])[stages])
         return begin(rows, stages, origin, self.samples.y[at], eps, integers(aim, origin), start)
 
-    def _starts(self, origin: Array, best: Array, eps: Array, kinds: Host) -> Array:
+    def _starts(self, origin: Array, known: dict[str, Array], eps: Array, kinds: Host) -> Array:
         start = copy(origin)
-        chosen = kinds == "best"
-        if chosen.any():
-            pick = integers(np.flatnonzero(chosen), origin)
-            start[pick] = self.space.project(origin[pick], best[pick], eps[pick])
+        for kind, points in known.items():
+            chosen = kinds == kind
+            if chosen.any():
+                pick = integers(np.flatnonzero(chosen), origin)
+                start[pick] = self.space.project(origin[pick], points[pick], eps[pick])
         chosen = kinds == "random"
         if chosen.any():
             pick = integers(np.flatnonzero(chosen), origin)

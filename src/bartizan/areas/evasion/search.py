@@ -68,9 +68,9 @@ class Search:
                 self._climb(place, eps, seed, None if reach is None else np.flatnonzero(reach <= SCOUTED * eps))
 
     def _scouting(self) -> bool:
-        """Whether one minimum-norm attack ahead of all radii pays: with several of them, and always for l2, where it finds more."""
-        usual = self.strategy.plan is not None and self.strategy.plan.last is not None and isinstance(self.target, Differentiates)
-        return usual and not self.random and (self.space.norm == "l2" or (self.space.norm == "linf" and len(self.radii) > 2))
+        """Whether one minimum-norm attack ahead of all radii pays: with three or more of them."""
+        usual = self.strategy.plan is not None and len(self.strategy.plan.stages) > 3 and isinstance(self.target, Differentiates)
+        return usual and not self.random and self.space.norm in ("linf", "l2") and len(self.radii) > 2
 
     def _scout(self) -> Host:
         """Minimum-norm points for every sample, offered at every radius and kept to start from; their distances, 0 where there is none."""

@@ -26,10 +26,25 @@ class Strategy:
     search: Searches | None = None
 
 
+WIDE = {"l2": (3.0, 2.0, 1.0), "l1": (5.0, 3.0, 2.0, 1.0)}
+"""Radii, as multiples of the true one, that a climb passes inwards: in l2 and l1 small balls are full of poor local optima."""
+
+
+def inwards(options: Any, norm: str) -> Plan:
+    """Margin climbs from a ball several times too large into the true one, untargeted and aimed (Croce and Hein, ICML 2021)."""
+    ranks = (None, *range(options.targets + (2 if norm == "l2" else 0)), *(None,) * options.restarts)
+    stages = tuple(
+        Stage(rank=rank, start="last" if place else "random", scale=scale) for rank in ranks for place, scale in enumerate(WIDE[norm])
+    )
+    return Plan(loss_named("margin"), stages, Rule(options.steps if norm == "l1" else max(1, options.steps * 3 // 4)))
+
+
 def cascade(options: Any, norm: str) -> Strategy:
     """Margin over the runner-up, then over the likeliest classes one by one; longer climbs for the survivors closest to breaking."""
     if norm == "l0":
         return Strategy(nearest=sigma_zero)
+    if norm in WIDE:
+        return Strategy(plan=inwards(options, norm))
     aimed = tuple(Stage(rank=rank, start="random") for rank in range(options.targets))
     again = tuple(Stage(start="random") for _ in range(options.restarts))
     margin, longer = loss_named("margin"), Rule(options.steps * 5 // 2)
