@@ -122,18 +122,39 @@ def test_the_model_behind_a_step_answers_truly_and_has_the_stand_ins_gradient(ne
 def test_naive_flatters_and_adaptive_does_not(net, digits):
     """3-bit squeezing is nearly free of effect once the attack differentiates past it (He et al., WOOT 2017; Athalye et al., 2018)."""
     x, y = digits[0][1300:1450], digits[1][1300:1450]
-    for one in (sn.bit_depth(3), sn.bit_depth(2), sn.median(2)):
+    for one in (sn.bit_depth(3), sn.median(2), sn.jpeg(75)):
         found = sn.measure_sanitiser(net, one, x, y, THREAT)
-        assert found.adaptive.value <= found.naive.value <= found.clean.value
-        assert found.adaptive.value <= found.bare_robust.value + 0.15
+        assert found.adaptive.value <= min(found.naive.value, found.transfer.value) <= found.clean.value
+        assert found.adaptive.value <= found.bare_robust.value + 0.1
         assert found.bare_clean.value > 0.9
+        if one.name != "median 2x2":
+            assert found.naive.value > found.adaptive.value + 0.3  # rounding has no gradient: a blind attack finds next to nothing
     assert found.naive.n == 150
+
+
+def test_over_levels_stays_inside_and_finds_what_an_exhaustive_search_finds():
+    """One bit and three values: the ball reaches the levels of those within eps of the threshold; a linear model shows the optimum."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    x, threat = torch.rand(200, 1, 2, 2), inner.Threat(eps=0.2)
+    squeeze = sn.bit_depth(1)
+    defended = sn.Defended(net, squeeze)
+    y = defended(x).argmax(1)
+    found = sn.over_levels(defended, x, y, threat)
+    assert (found - x).abs().max() <= 0.2 + 1e-6
+    low, high = squeeze.apply((x - 0.2).clamp(0, 1)), squeeze.apply((x + 0.2).clamp(0, 1))
+    evadable = torch.zeros(200, dtype=torch.bool)
+    for corner in torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).reshape(-1, 1, 2, 2):
+        evadable |= net(low + corner * (high - low)).argmax(1) != y
+    evaded = defended(found).argmax(1) != y
+    assert not (evaded & ~evadable).any()
+    assert (evaded == evadable).float().mean() >= 0.99
 
 
 def test_a_random_step_is_attacked_through_its_mean(net, digits):
     x, y = digits[0][1300:1360], digits[1][1300:1360]
     found = sn.measure_sanitiser(net, sn.noise(0.15), x, y, inner.Threat(eps=0.15), draws=4)
-    assert found.adaptive.value <= found.naive.value
+    assert found.adaptive.value <= found.transfer.value
     assert found.adaptive.value <= found.bare_robust.value + 0.25
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bartizan.areas.evasion.defences.inner import Evaluating, Threat
+from bartizan.areas.evasion.defences.inner import Evaluating, Threat, gradient, margin, uniform, within
 from bartizan.areas.evasion.defences.measuring import Attack, Rate, attacked, own_attack, rate, stands
 from bartizan.model.errors import InputError, MissingExtra
 
@@ -27,13 +27,14 @@ Map = Callable[[Tensor], Tensor]
 @dataclass(frozen=True)
 class Sanitiser:
     """A step before the model. `apply`: the step on images (B, C, H, W) in 0 to 1; `stand_in`: what the adaptive attack differentiates
-    in its place; `random`: whether two calls differ.
+    in its place; `random`: whether two calls differ; `staircase`: whether it maps each value alone, rising, each level to itself.
     """
 
     name: str
     apply: Map
     stand_in: Map
     random: bool = False
+    staircase: bool = False
 
 
 def _itself(x: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def bit_depth(bits: int) -> Sanitiser:
     if not 1 <= bits <= 8:
         raise InputError(f"a bit depth is 1 to 8, not {bits}", place="sanitiser")
     levels = 2**bits - 1
-    return Sanitiser(f"bit depth {bits}", lambda x: torch.round(x * levels) / levels, _itself)
+    return Sanitiser(f"bit depth {bits}", lambda x: torch.round(x * levels) / levels, _itself, staircase=True)
 
 
 def median(size: int = 3) -> Sanitiser:
@@ -195,8 +196,9 @@ class Defended(nn.Module):
 class Sanitised(msgspec.Struct, frozen=True, kw_only=True):
     """One sanitiser before and after, all on the same images.
 
-    `bare_clean` and `bare_robust`: the model alone, clean and attacked; `clean`: behind the sanitiser; `naive`: behind it, facing the
-    examples made against the bare model; `adaptive`: facing the attack that knows it, and those examples too. Only `adaptive` is a claim.
+    `bare_clean` and `bare_robust`: the model alone, clean and attacked; `clean`: behind the sanitiser. `naive`: behind it, facing the same
+    gradient attack sent straight through the step; `transfer`: facing the examples made against the bare model; `adaptive`: facing the
+    attack that knows the step, and those examples too. Only `adaptive` is a claim.
     """
 
     name: str
@@ -204,6 +206,7 @@ class Sanitised(msgspec.Struct, frozen=True, kw_only=True):
     bare_robust: Rate
     clean: Rate
     naive: Rate
+    transfer: Rate
     adaptive: Rate
 
 
@@ -213,13 +216,54 @@ def measure_sanitiser(model: nn.Module, sanitiser: Sanitiser, x: Tensor, y: Tens
     defended = Defended(model, sanitiser, draws=draws)
     with Evaluating(defended):
         bare = attacked(model, x, y, threat, attack)
-        clean, naive = stands(defended, x, y), stands(defended, bare, y)
-        adaptive = clean & naive
-        todo = torch.nonzero(adaptive).flatten()
-        if len(todo):
-            changed = attacked(defended, x[todo], y[todo], threat, attack)
-            adaptive[todo] = stands(defended, changed, y[todo])
+        clean = stands(defended, x, y)
+        naive = clean & stands(defended, attacked(_Straight(model, sanitiser), x, y, threat, attack), y)
+        transfer = clean & stands(defended, bare, y)
+        adaptive = transfer & naive
+        for knowing in (attack, over_levels) if sanitiser.staircase and threat.norm == "linf" else (attack,):
+            todo = torch.nonzero(adaptive).flatten()
+            if len(todo):
+                changed = attacked(defended, x[todo], y[todo], threat, knowing)
+                adaptive[todo] = stands(defended, changed, y[todo])
         return Sanitised(
             name=sanitiser.name, bare_clean=rate(stands(model, x, y)), bare_robust=rate(stands(model, bare, y)), clean=rate(clean),
-            naive=rate(clean & naive), adaptive=rate(adaptive),
+            naive=rate(naive), transfer=rate(transfer), adaptive=rate(adaptive),
         )  # fmt: skip
+
+
+def over_levels(defended: nn.Module, x: Tensor, y: Tensor, threat: Threat, *, steps: int = 40, runs: int = 3) -> Tensor:
+    """Attack a staircase where it acts: over the levels that the ball can reach, every value free between its lowest and its highest one.
+
+    A level between those of the ball's two ends is reached by the nearest value of the ball, which makes each point an input again.
+    """
+    assert isinstance(defended, Defended)
+    low, high = within(x - threat.eps, threat), within(x + threat.eps, threat)
+    step = defended.sanitiser.apply
+    middle, half = (step(low) + step(high)) / 2, (step(high) - step(low)) / 2
+    dice, best = torch.Generator(device=x.device).manual_seed(0), x.clone()
+    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for run in range(runs):
+        place = torch.zeros_like(x) if run == 0 else uniform(x, Threat(eps=1.0), dice)
+        for k in range(steps):
+            value, slope = gradient(lambda u: _logits(defended, middle + half * u), place, y, margin)
+            new = (value > 0) & ~done
+            best[new] = torch.maximum(torch.minimum(step(middle + half * place), high), low)[new]
+            done |= new
+            place = (place + (0.05 + 0.5 * (1.0 + math.cos(math.pi * k / steps))) * slope.sign()).clamp(-1.0, 1.0)
+    return best
+
+
+def _logits(model: nn.Module, x: Tensor) -> Tensor:
+    answer: Tensor = model(x)
+    return answer
+
+
+class _Straight(nn.Module):
+    """The model behind its step with the step's own gradient, which is zero where it rounds: what an attack that knows nothing meets."""
+
+    def __init__(self, model: nn.Module, sanitiser: Sanitiser) -> None:
+        super().__init__()
+        self.model, self.sanitiser = model, sanitiser
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _logits(self.model, self.sanitiser.apply(x) + 0.0 * x)
