@@ -86,9 +86,7 @@ def main() -> int:
     np.savez(path, **{name: values.astype(np.float32) if values.dtype.kind == "f" else values for name, values in data.items()})
     answer = subprocess.run([python, "-c", PEER_SCRIPT, path], check=True, capture_output=True, text=True).stdout
     peers = [json.loads(line) for line in answer.splitlines() if line.startswith("[")]
-    print(
-        f"{'attack':12} {'norm':5} {'queries':>8} {'foolbox':>9} {'ours':>9} {'ratio':>6} {'s':>6} {'ours s':>6}   (signopt at the same queries)"
-    )
+    print(print("attack       norm   queries   foolbox      ours  ratio      s ours s   signopt, same queries"))
     worse = 0
     for name, norm, queries, distance, seconds in peers:
         budget = max(int(queries), 3)

@@ -100,6 +100,10 @@ class HttpModel:
             parts.append(self._scores(self._post(self._body(part)), len(part)))
         return np.concatenate(parts)
 
+    def decide(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """The endpoint's decisions (n,) as class numbers: one question each."""
+        return np.asarray(self.logits(x).argmax(axis=1), dtype=np.int64)
+
     def close(self) -> None:
         """Ends the connection; the next question opens another."""
         if self._connection is not None:

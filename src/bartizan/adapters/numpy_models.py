@@ -86,6 +86,7 @@ class NumpyModel:
     def __init__(self, ask: Callable[[Any], Any], shape: tuple[int, ...], *, gives: str, classes: int, dtype: Any = np.float64) -> None:
         self.ask, self.shape, self.gives, self.classes, self.dtype = ask, shape, gives, classes, np.dtype(dtype)
         self.open_ended = False
+        self.predict: Callable[[Any], npt.NDArray[np.int64]] | None = None
         self.forwards = 0
         self.backwards = 0
 
@@ -102,6 +103,13 @@ class NumpyModel:
         if self.open_ended and answer.size and answer.dtype.kind in "iu":
             self.classes = max(self.classes, int(answer.max()) + 1)
         return as_scores(answer, len(x), self.gives, self.classes)
+
+    def decide(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """The model's own decisions (n,) as class numbers: its predict where it has one, else the highest score. One pass each."""
+        if self.predict is None:
+            return np.asarray(self.logits(x).argmax(axis=1), dtype=np.int64)
+        self.forwards += len(x)
+        return self.predict(x.reshape(len(x), *self.shape)) if len(x) else np.zeros(0, dtype=np.int64)
 
 
 class LayeredModel(NumpyModel):
@@ -178,26 +186,27 @@ def _read(answer: npt.NDArray[Any]) -> str:
 
 def _estimator_target(model: Any, x: npt.NDArray[Any], shape: tuple[int, ...], gives: str | None, dtype: np.dtype[Any]) -> NumpyModel:
     classes = list(np.asarray(model.classes_).tolist())
+    places = {label: place for place, label in enumerate(classes)}
     ask = named_rows(model)
+
+    def predict(rows: Any) -> npt.NDArray[np.int64]:
+        return np.array([places[label] for label in np.asarray(model.predict(ask(rows))).tolist()], dtype=np.int64)
+
     if gives == "labels":
-        places = {label: place for place, label in enumerate(classes)}
-        predict = model.predict
-        return NumpyModel(
-            lambda rows: np.array([places[label] for label in np.asarray(predict(ask(rows))).tolist()], dtype=np.int64),
-            shape,
-            gives="labels",
-            classes=len(classes),
-            dtype=dtype,
-        )
+        return NumpyModel(predict, shape, gives="labels", classes=len(classes), dtype=dtype)
     scored = hasattr(model, "decision_function") and not hasattr(model, "predict_proba")
     method = model.decision_function if scored else getattr(model, "predict_proba", None)
     if method is None:
         raise InputError(f"{type(model).__name__} gives neither probabilities nor decision values", cure="say gives='labels'")
     told = "logits" if scored else "probabilities"
     layers = layers_of(model, x)
+    count = len(classes)
     if layers is None:
-        return NumpyModel(lambda rows: method(ask(rows)), shape, gives=told, classes=len(classes), dtype=dtype)
-    return LayeredModel(lambda rows: method(ask(rows)), shape, layers, gives=told, classes=len(classes), dtype=dtype)
+        target = NumpyModel(lambda rows: method(ask(rows)), shape, gives=told, classes=count, dtype=dtype)
+    else:
+        target = LayeredModel(lambda rows: method(ask(rows)), shape, layers, gives=told, classes=count, dtype=dtype)
+    target.predict = predict
+    return target
 
 
 def named_rows(model: Any) -> Callable[[Any], Any]:

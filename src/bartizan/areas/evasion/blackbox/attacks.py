@@ -48,7 +48,8 @@ def black_box(
     `model`: a function of rows, a fitted classifier, a torch model, or a target such as `adapters.http_models.HttpModel`. `attack`: square
     (scores, within `eps`), hopskipjump, signopt, boundary (labels; the nearest they find, counted within `eps`). `bounds`: valid range,
     may be infinite. `starts` (n, ...): inputs of other classes to start from; None: rows of `x` that the model puts elsewhere. The first
-    query of a row is the row itself. Every evasion obeys `constraints`; rows that break them are discarded. Deterministic for a seed.
+    query of a row is the row itself, and where scores are given the last asks for the decision on what was found. Every evasion obeys
+    `constraints`; rows that break them are discarded. Deterministic for a seed.
     """
     if attack not in ATTACKS:
         raise UnknownName("attack", attack, ATTACKS)
@@ -91,9 +92,14 @@ def _hunt(
     oracle.distance[wrong] = 0.0
     live = np.flatnonzero(~wrong)
     inner = Oracle(target, flat[kept[live]], y[kept[live]], norm=norm, budget=queries, low=low, high=high, rules=rules)
-    inner.used[:] = 1
+    scored = target.gives != "labels"  # then the last question of a row is whether the model's own decision agrees with its scores
+    inner.used[:] = 2 if scored else 1
     _run(inner, attack, eps, _starts(starts, oracle.x, y[kept], wrong, kept, live, n), seed, tuple(np.shape(x)[1:]))
-    return _told(oracle, inner, wrong, live, kept, discarded, attack, eps, seed, x, to_numpy(flat))
+    inner.used -= int(scored)
+    inner.distance[inner.distance > eps * (1 + 1e-6)] = np.inf
+    if scored:
+        inner.confirm()
+    return _told(oracle, inner, wrong, live, kept, discarded, attack, seed, x, to_numpy(flat))
 
 
 def _run(oracle: Oracle, attack: str, eps: npt.ArrayLike, starts: Any, seed: int, shape: tuple[int, ...]) -> None:
@@ -126,7 +132,6 @@ def _told(
     kept: Any,
     discarded: dict[int, str],
     attack: str,
-    eps: float,
     seed: int,
     x: Any,
     flat: Any,
@@ -138,9 +143,7 @@ def _told(
     missed[kept] = wrong
     found[missed], distance[missed], first[missed] = True, 0.0, 1
     queries[kept] = 1
-    slack = eps * (1 + 1e-6) if math.isfinite(eps) else math.inf
-    good = inner.distance <= slack
-    good &= np.isfinite(inner.distance)
+    good = np.isfinite(inner.distance)
     places = kept[live]
     queries[places], first[places] = inner.used, inner.first
     found[places], distance[places] = good, np.where(good, inner.distance, np.inf)

@@ -84,7 +84,7 @@ class Oracle:
         typed = np.clip(typed, low, high)
         if self.rules is None:
             return np.asarray(typed)
-        return self.rules.repair(self.x[rows].astype(self.dtype), typed)
+        return np.asarray(self.rules.repair(self.x[rows].astype(self.dtype), typed))
 
     def ask(self, candidates: Floats, rows: Ints) -> tuple[Floats, Mask, npt.NDArray[Any]]:
         """Margins (m,) of the true class (negative: evades; inf: not asked), which were asked, and the candidates as asked.
@@ -107,6 +107,16 @@ class Oracle:
         """Which candidates the model puts into another class, (m,); False where the budget did not reach."""
         return self.ask(candidates, rows)[0] < 0
 
+    def confirm(self) -> None:
+        """Asks for the decision on every evasion found, one question each; what the model does not put elsewhere by it is forgotten."""
+        finds = np.flatnonzero(np.isfinite(self.distance))
+        if not len(finds):
+            return
+        rows = like(self.best[finds], self.template) if is_torch(self.template) else self.best[finds]
+        denied = finds[to_numpy(self.target.decide(rows)) == self.y[finds]]
+        self.used[finds] += 1
+        self.distance[denied], self.first[denied] = np.inf, 0
+
     def _margins(self, typed: npt.NDArray[Any], y: Ints) -> Floats:
         rows = like(typed, self.template) if is_torch(self.template) else typed
         scores = to_numpy(self.target.logits(rows)).astype(np.float64)
@@ -115,7 +125,7 @@ class Oracle:
         decided = scores.argmax(axis=1) != y
         scores[every, y] = -np.inf
         margin = own - scores.max(axis=1)
-        return np.where(decided, np.minimum(margin, -1e-12), np.maximum(margin, 0.0))
+        return np.asarray(np.where(decided, np.minimum(margin, -1e-12), np.maximum(margin, 0.0)))
 
     def _remember(self, typed: npt.NDArray[Any], rows: Ints, margins: Floats, number: Ints) -> None:
         hits = np.flatnonzero(margins < 0)
