@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bartizan.adapters.numpy_models import Layers, layers_of, named_rows
 from bartizan.areas.evasion.constraints import Constraints, Rules
-from bartizan.areas.evasion.nearest import Nearest
+from bartizan.areas.evasion.nearest import Nearest, settled
 from bartizan.areas.evasion.norms import known_norm
 from bartizan.model.errors import InputError
 
@@ -81,7 +81,7 @@ class _Linear:
         right = kept[predicted == truth]
         queries = len(kept)
         if len(right):
-            change, lower[right] = self.nearest(rows[right].astype(np.float64), source[predicted == truth])
+            change, lower[right] = self.nearest(rows[right].astype(np.float64), source[predicted == truth], float(np.finfo(rows.dtype).eps))
             adversarial[right], found[right], asked = self.confirmed(rows[right], change, truth[predicted == truth], lower[right])
             queries += asked
         moved = adversarial.astype(np.float64) - rows.astype(np.float64)
@@ -90,7 +90,7 @@ class _Linear:
         stepped = self.rules.relational or bool(self.rules.integer.any()) or bool(self.rules.allowed)
         slack = 1e-9 if stepped else 2e-5
         lower = np.minimum(lower, distance)
-        exact = wrong | (found & (distance - lower <= slack * np.maximum(1.0, distance))) | (~found & np.isinf(lower))
+        exact = wrong | settled(distance, lower, slack)
         exact[list(discarded)] = False
         return Nearest(
             norm=self.norm,
@@ -112,8 +112,11 @@ class _Linear:
         low, high = self.rules.window(x)
         return np.minimum(np.maximum(low, self.valid_range[0]) - x, 0.0), np.maximum(np.minimum(high, self.valid_range[1]) - x, 0.0)
 
-    def nearest(self, x: Floats, source: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """The change (n, d) to the nearest boundary and its length (n,); inf where the window reaches none."""
+    def nearest(self, x: Floats, source: npt.NDArray[np.int64], unit: float) -> tuple[Floats, Floats]:
+        """The change (n, d) just beyond the nearest boundary, by the rounding of the scores in last places `unit`, and the way there (n,).
+
+        The way is inf where the window reaches no boundary.
+        """
         weights, shift = self.layers.weights[0], self.layers.shifts[0]
         scores = x @ weights + shift
         fall, rise = self.window(x)
@@ -126,6 +129,9 @@ class _Linear:
             gap = scores[others, source[others]] - scores[others, target]
             moved = _SOLVERS[self.norm](w, gap, fall[others], rise[others])
             length = np.where(np.isnan(moved[:, 0]), np.inf, lengths(np.nan_to_num(moved), self.norm))
+            size = np.abs(x[others]) @ np.abs(weights[:, target]) + np.abs(x[others] * weights[:, source[others]].T).sum(axis=1)
+            beyond = _SOLVERS[self.norm](w, gap + 4.0 * unit * (size + 2.0 * np.abs(shift).max()), fall[others], rise[others])
+            moved = np.where(np.isnan(beyond[:, :1]), moved, beyond)
             nearer = length < best[others]
             best[others[nearer]], change[others[nearer]] = length[nearer], moved[nearer]
         return change, best

@@ -15,6 +15,13 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
+def settled(distance: Floats, lower: Floats, slack: float) -> Mask:
+    """Where the found and the proven distance meet within `slack` of max(1, distance), or both say that there is none, (n,)."""
+    with np.errstate(invalid="ignore"):
+        near = distance - lower <= slack * np.maximum(1.0, distance)
+    return np.asarray(np.where(np.isinf(distance), np.isinf(lower), near))
+
+
 class Nearest(msgspec.Struct, frozen=True, kw_only=True):
     """For each of n rows: the nearest evasion that the model itself confirmed, and how near another could be.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bartizan.adapters.tree_models import Ensemble, predictor, read_ensemble, rounding
 from bartizan.areas.evasion.constraints import Constraints, Rules
-from bartizan.areas.evasion.nearest import Nearest
+from bartizan.areas.evasion.nearest import Nearest, settled
 from bartizan.areas.evasion.norms import known_norm
 from bartizan.areas.evasion.tree_program import nearest_by_program
 from bartizan.areas.evasion.tree_search import Found, Pair, Steps, nearest_point, pair_of, reach, steps_of
@@ -170,7 +170,8 @@ def _told(
     shift = np.zeros(len(rows)) if search.norm == "l0" else np.nan_to_num(rounded)
     lower = np.maximum(np.minimum(lower, distance) - shift, 0.0)
     lower[list(discarded)] = 0.0
-    exact = wrong | (found & (distance - lower <= 1e-6 * np.maximum(1.0, distance))) | (~found & np.isinf(lower))
+    exact = wrong | settled(distance, lower, 1e-6)
+    exact[list(discarded)] = False
     return Nearest(
         norm=search.norm,
         adversarial=adversarial,
