@@ -41,6 +41,9 @@ def test_logits_times_1000_stay_below_four_per_cent(weak: Any, held_out: tuple[A
     plain = evasion.attack(lambda z: weak(z) * 1000, *held_out, eps=0.3, strategy="pgd", diagnose=False)
     assert plain.robust_accuracy >= 0.3  # why the cross-entropy alone is not enough
     assert not plain.trust.ok
+    examined = evasion.attack(lambda z: weak(z) * 1000, *held_out, eps=0.3, strategy="pgd")
+    assert examined.trust.escalations
+    assert examined.robust_accuracy <= 0.04 or not examined.trust.ok
 
 
 def test_dropout_left_on(held_out: tuple[Any, Any], weak: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bartizan.areas.evasion.arrays import Array, column, full, integers, like, norm_inf, to_numpy
+from bartizan.areas.evasion.arrays import Array, column, copy, full, integers, like, norm_inf, to_numpy
 from bartizan.areas.evasion.cascade import Field, Plan, Stage, climb, prepare
 from bartizan.areas.evasion.norms import ascent, keep_largest
 from bartizan.areas.evasion.result import Trust
@@ -50,8 +50,12 @@ def unexamined(search: Search) -> Trust:
 def examined(search: Search) -> Trust:
     """Looks for signs, escalates while there are any, and says what is left. `search` gains what the stronger attacks break."""
     unfit = unfit_reasons(search)
-    if not isinstance(search.target, Differentiates) or search.strategy.search is not None:
-        return Trust(ok=not unfit, reasons=tuple(unfit), escalations=tuple(search.tried), notes=notes(search))
+    if search.strategy.search is not None:
+        found = f"measured by a search of {search.options.queries} queries per image; an attacker with gradients may do better"
+        return Trust(ok=not unfit, reasons=tuple(unfit), notes=(*notes(search), found))
+    if not isinstance(search.target, Differentiates):
+        unfit.append("the model has no gradients; the number is what a search without them found")
+        return Trust(ok=False, reasons=tuple(unfit), notes=notes(search))
     if search.random:
         search.tried.append("expectation over the model's random answers (EOT)")
     signs = signs_of(search)
@@ -130,6 +134,8 @@ def signs_of(search: Search) -> list[str]:
     at = integers(np.sort(chosen), search.x)
     x, y, eps = search.x[at], search.y[at], search.radii[place]
     signs = [*gradient_signs(search, x, y, eps), *rounding_sign(search), *unbounded_sign(search, np.sort(chosen))]
+    if not search.strategy.usual:
+        signs.extend(weaker_sign(search, np.sort(chosen), place))
     broken = search.search_scores(place, PROBE_QUERIES, seed=3, among=np.sort(chosen))
     if broken > max(1, FEW * len(x)):
         signs.append(f"a search without gradients broke {broken} of {len(x)} inputs that the gradient attack did not")
@@ -174,13 +180,32 @@ def rounding_sign(search: Search) -> list[str]:
     return []
 
 
-def unbounded_sign(search: Search, chosen: Host) -> list[str]:
-    """With every input allowed, an attack that works leaves nothing standing."""
+def weaker_sign(search: Search, chosen: Host, place: int) -> list[str]:
+    """An attack that the caller picked is held against margin climbs, whose loss cannot saturate."""
+    before = int(search.broken[place].sum())
+    if "climbs on the margin" not in search.tried:
+        search.tried.append("climbs on the margin")
+    fresh = _climbed(search, chosen, search.radii[place])
+    offered = copy(search.x)
+    offered[integers(chosen, search.x)] = fresh.found
+    search.offer(place, offered)
+    more = int(search.broken[place].sum()) - before
+    return (
+        [f"climbs on the margin broke {more} of {len(chosen)} inputs that this attack did not"] if more > max(1, FEW * len(chosen)) else []
+    )
+
+
+def _climbed(search: Search, chosen: Host, radius: float) -> Field:
+    """Margin climbs from the probes, at any radius, kept apart from the search."""
     at = integers(chosen, search.x)
     fresh: Field = prepare(search.x[at], search.y[at], search.logits[at], np.zeros(len(chosen), dtype=bool))
-    radius = search.space.widest(tuple(search.x.shape))
     plan = Plan(loss_named("margin"), (Stage(), Stage(start="random")), Rule(20))
     target: Any = search.target
     climb(target, fresh, search.space, radius, plan, batch=search.options.batch, seed=search.options.seed)
-    left = float((~fresh.broken).mean())
+    return fresh
+
+
+def unbounded_sign(search: Search, chosen: Host) -> list[str]:
+    """With every input allowed, an attack that works leaves nothing standing."""
+    left = float((~_climbed(search, chosen, search.space.widest(tuple(search.x.shape))).broken).mean())
     return [f"with unlimited changes the attack still leaves {left:.0%} of the inputs unbroken"] if left > FEW else []

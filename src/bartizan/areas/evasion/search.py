@@ -21,7 +21,7 @@ Host = np.ndarray[Any, Any]
 SCOUTED = 1.5
 """A sample whose nearest known evasion lies beyond this many radii is not climbed again at that radius."""
 
-BALLOTS = 15
+BALLOTS = 31
 """Decisions of a random model that are counted per input; the majority is its decision."""
 
 
@@ -69,7 +69,7 @@ class Search:
 
     def _scouting(self) -> bool:
         """Whether one minimum-norm attack ahead of all radii pays: with three or more of them."""
-        usual = self.strategy.plan is not None and len(self.strategy.plan.stages) > 3 and isinstance(self.target, Differentiates)
+        usual = self.strategy.usual and self.strategy.plan is not None and isinstance(self.target, Differentiates)
         return usual and not self.random and self.space.norm in ("linf", "l2") and len(self.radii) > 2
 
     def _scout(self) -> Host:

@@ -19,11 +19,15 @@ from bartizan.model.errors import InputError
 
 @dataclass(frozen=True)
 class Strategy:
-    """Exactly one of the three is set. `nearest(target, x, y, space)` returns rows that evade as close to `x` as it can."""
+    """Exactly one of the three is set. `nearest(target, x, y, space)` returns rows that evade as close to `x` as it can.
+
+    `usual`: the strongest we have; any other is held against it before it is trusted.
+    """
 
     plan: Plan | None = None
     nearest: Callable[..., Any] | None = None
     search: Searches | None = None
+    usual: bool = False
 
 
 WIDE = {"l2": (3.0, 2.0, 1.0), "l1": (5.0, 3.0, 2.0, 1.0)}
@@ -42,14 +46,14 @@ def inwards(options: Any, norm: str) -> Plan:
 def cascade(options: Any, norm: str) -> Strategy:
     """Margin over the runner-up, then over the likeliest classes one by one; longer climbs for the survivors closest to breaking."""
     if norm == "l0":
-        return Strategy(nearest=sigma_zero)
+        return Strategy(nearest=sigma_zero, usual=True)
     if norm in WIDE:
-        return Strategy(plan=inwards(options, norm))
+        return Strategy(plan=inwards(options, norm), usual=True)
     aimed = tuple(Stage(rank=rank, start="random") for rank in range(options.targets))
     again = tuple(Stage(start="random") for _ in range(options.restarts))
     margin, longer = loss_named("margin"), Rule(options.steps * 5 // 2)
     last = Plan(margin, tuple(Stage(rank=rank, start="random") for rank in range(options.targets + 2)), longer)
-    return Strategy(plan=Plan(margin, (Stage(start="best"), *aimed, *again), Rule(options.steps), last=last, undecided=0.1))
+    return Strategy(plan=Plan(margin, (Stage(start="best"), *aimed, *again), Rule(options.steps), last=last, undecided=0.1), usual=True)
 
 
 def apgd(loss: str) -> Callable[[Any, str], Strategy]:
