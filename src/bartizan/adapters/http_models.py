@@ -174,6 +174,9 @@ class HttpModel:
                 self.close()
                 what = f"more than {limit} bytes" if size > limit else f"longer than {self.endpoint.seconds:g} s"
                 raise InputError(f"the endpoint answers with {what}", place=self._place(), cure="raise the limit if you trust it")
+        if response.length or response.will_close:
+            self.close()  # cut short, or not to be used again
+        response.close()
         return b"".join(pieces)
 
     def _decoded(self, content: bytes) -> Any:
@@ -191,6 +194,8 @@ class HttpModel:
         each = [_walk(one, self.endpoint.answer_at) for one in found]
         try:
             return as_scores(self._values(each), n, self.gives, self.classes)
+        except InputError as error:
+            raise InputError(error.what, place=self._place(), cure=error.cure) from None
         except (ValueError, TypeError, OverflowError) as error:
             raise InputError(f"the endpoint's answers are no {self.gives}: {error}", place=self._place()) from None
 

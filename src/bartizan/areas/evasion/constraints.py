@@ -261,7 +261,7 @@ def _onto(relation: Relation, x: Floats, low: Floats, high: Floats, moving: Mask
         room = moving & (((direction > 0) & (x < high)) | ((direction < 0) & (x > low)))
         weights = np.where(room, relation.weights, 0.0)
         length = (weights**2).sum(axis=1)
-        step = np.where(length > 0, gap / np.maximum(length, 1e-300), 0.0)
+        step = np.where(length > 0, gap / np.where(length > 0, length, 1.0), 0.0)
         x = np.clip(x + step[:, None] * weights, np.where(moving, low, x), np.where(moving, high, x))
     return x
 
