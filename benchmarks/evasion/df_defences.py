@@ -51,8 +51,9 @@ def main(folder: str, weights: str = "", count: str = "300") -> None:
         print(f"{found.name:<24}{columns}{time.perf_counter() - start:>9.1f}", flush=True)
     detector = detecting.fit_detector(net, [sanitising.bit_depth(1), sanitising.median(2)], test_x[2000:3000])
     caught = detecting.measure_detector(detector, few, labels, Threat(eps=0.05))
-    print(f"detector at eps .05: false alarms {caught.false_alarms}\n  recall naive {caught.naive_recall}, adaptive {caught.adaptive_recall}\n"
-          f"  robust naive {caught.naive_robust}, adaptive {caught.adaptive_robust}")  # fmt: skip
+    print(f"detector at eps .05: false alarms {caught.false_alarms}")
+    print(f"  recall naive {caught.naive_recall}, adaptive {caught.adaptive_recall}")
+    print(f"  robust naive {caught.naive_robust}, adaptive {caught.adaptive_robust}")
     if weights:
         hardened = network()
         hardened.load_state_dict(torch.load(weights, weights_only=True))

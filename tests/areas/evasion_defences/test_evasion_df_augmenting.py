@@ -45,6 +45,16 @@ def test_a_forest_and_a_net_get_harder_to_evade(digits, estimator):
     assert done.rounds[done.best].low <= done.rounds[done.best].robust <= done.rounds[done.best].high
 
 
+def test_xgboost_gets_harder_to_evade(digits):
+    xgboost = pytest.importorskip("xgboost")
+    x, y = digits
+    few, held = y[:500] < 2, y[500:1500] < 2
+    model = xgboost.XGBClassifier(n_estimators=20, max_depth=3, n_jobs=1)
+    held_out = (x[500:1500][held], y[500:1500][held])
+    done = harden_estimator(model, x[:500][few], y[:500][few], corner_search(0.3, tries=25), held_out=held_out, rounds=2)
+    assert done.rounds[done.best].robust >= done.rounds[0].robust + 0.04
+
+
 def test_labels_alone_are_enough(digits):
     x, y = digits
     done = harden_estimator(LinearSVC(), x[:300], y[:300], corner_search(0.1, tries=5), held_out=(x[1000:1100], y[1000:1100]), rounds=1)

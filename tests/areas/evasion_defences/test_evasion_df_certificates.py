@@ -279,3 +279,16 @@ def test_wrong_arguments_are_named(trained, digits):
         arguments = {"y": y, "eps": 0.1, **changed}
         with pytest.raises(error, match=says):
             certify(net, x, arguments.pop("y"), **arguments)
+
+
+def test_the_engines_strongest_attack_never_breaks_a_certified_image(trained, digits):
+    from bartizan.areas.evasion.api import attack
+    from bartizan.areas.evasion.result import Outcome
+
+    x, y = digits[0][1500:1560], digits[1][1500:1560]
+    for name, norm, eps in (("mlp", "linf", 0.04), ("cnn", "linf", 0.03), ("mlp", "l2", 0.2), ("residual", "linf", 0.015)):
+        proved = certify(trained[name], x, y, norm=norm, eps=eps)
+        tried = attack(trained[name], x, y, norm=norm, eps=eps, diagnose=False).at[-1]
+        assert proved.accuracy <= tried.robust_accuracy
+        for sure, outcome in zip(proved.certified, tried.outcomes, strict=True):
+            assert not sure or outcome is Outcome.ROBUST

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from bartizan.areas.evasion.gate import decide, gate
+from bartizan.areas.evasion.gate import decide, gate, gate_model
 from bartizan.model.errors import InputError, UnknownName
 from bartizan.model.findings import Verdict
 from bartizan.model.sequential import log_evidence_near, near_lower, near_upper
@@ -112,3 +112,37 @@ def test_what_cannot_be_decided_says_so_and_wrong_arguments_too():
         gate(lambda i: [True] * len(i), 5, 0.5, about="populace")
     with pytest.raises(InputError, match="answered"):
         gate(lambda i: [], 5, 0.5)
+
+
+@pytest.mark.slow
+def test_a_thousand_gates_of_a_thousand_images_at_the_threshold():
+    for whole in (False, True):
+        found = simulated(0.67, 0.67, 1000, 1000, whole=whole)
+        assert sum(g.verdict is Verdict.FAIL for g in found) <= 50
+
+
+def test_a_model_is_gated_by_the_engine_and_an_untrusted_attack_passes_nobody():
+    torch = pytest.importorskip("torch")
+    from sklearn.datasets import load_digits
+
+    torch.set_num_threads(1)
+    data, labels = load_digits(return_X_y=True)
+    x, y = torch.tensor(data / 16.0, dtype=torch.float32), torch.tensor(labels)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    optimiser = torch.optim.Adam(net.parameters(), 1e-2)
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(net(x[:1200]), y[:1200])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    net.eval()
+    broken = gate_model(net, x[1200:1500], y[1200:1500], 0.8, eps=0.2)
+    assert broken.verdict is Verdict.FAIL
+    assert broken.attacked <= 64
+    sound = gate_model(net, x[1200:1500], y[1200:1500], 0.5, eps=0.001, about="set")
+    assert sound.verdict is Verdict.PASS
+    assert sound.attacked < 300
+    doubted = gate_model(net, x[1200:1500], y[1200:1500], 0.5, eps=0.001, diagnose=False)
+    assert doubted.verdict is Verdict.INCONCLUSIVE
+    assert "not trustworthy" in doubted.why

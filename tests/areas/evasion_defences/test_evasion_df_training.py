@@ -150,11 +150,11 @@ def test_the_guard_notices_catastrophic_overfitting_and_recovers(digits):
     results = {}
     for guard in (0, 4):
         recipe = Recipe(threat=wide, method="fast", noise=0.0, step=1.5, guard_every=guard, rescue=40)
-        done = train(net(3), x[:1300], y[:1300], recipe, Plan(epochs=18, batch=64, rate=0.1, warm=0.5))
+        done = train(net(3), x[:1300], y[:1300], recipe, Plan(epochs=14, batch=64, rate=0.1, warm=1.0))
         results[guard] = (accuracy(done.model, x[1300:], y[1300:], wide)[1], done.relapses)
     assert results[0][1] == 0
     assert results[4][1] >= 1
-    assert results[4][0] >= results[0][0] + 0.05
+    assert results[4][0] >= results[0][0] + 0.1  # measured: 17 % without the guard, 43 % with it
 
 
 def test_wrong_recipes_are_named(digits):
