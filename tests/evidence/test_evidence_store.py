@@ -326,3 +326,26 @@ def test_killed_while_it_is_being_made(folder: Path, delay: float) -> None:
     process.communicate()
     assert process.returncode == 0
     assert verify_store(folder).ok
+
+
+@pytest.mark.parametrize("place", ["evidence.db", "keys/signing.pem", "keys/public/other.pem"])
+def test_a_named_pipe_in_the_store_is_an_error_and_no_wait(filled: Path, place: str) -> None:
+    path = filled / place
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, 0o600)
+    for use in {
+        "evidence.db": (lambda: Store.open(filled), lambda: Store.open(filled, key=Keyring(filled / "keys").signer())),
+        "keys/signing.pem": (lambda: Keyring(filled / "keys").signer(), lambda: Keyring(filled / "keys").public()),
+        "keys/public/other.pem": (lambda: Keyring(filled / "keys").public(),),
+    }[place]:
+        with pytest.raises(EvidenceError, match="not a plain file"):
+            use()
+
+
+def test_a_pipe_or_a_device_among_artefacts_and_subjects_is_told_and_not_read(filled: Path, tmp_path: Path) -> None:
+    artefact = next(path for path in (filled / "artefacts").rglob("*") if path.is_file())
+    artefact.unlink()
+    os.mkfifo(artefact)
+    found = verify_store(filled, subjects={"data/loans.csv": Path("/dev/zero"), "models/scorer.skops": Path("/dev/zero")})
+    assert any("not a plain file" in problem for problem in found.problems)
+    assert any("not a plain file" in warning for warning in found.warnings)

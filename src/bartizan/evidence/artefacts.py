@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bartizan.evidence.files import write_atomically
+from bartizan.evidence.files import open_regular, write_atomically
 from bartizan.model.errors import EvidenceError
 from bartizan.model.findings import Artefact, Finding
 
@@ -41,7 +41,8 @@ class Artefacts:
         """The content. Raises `EvidenceError` where it is missing or no longer what its name says."""
         path = self.path(digest)
         try:
-            data = path.read_bytes()
+            with open_regular(path) as file:
+                data = file.read()
         except OSError as error:
             raise EvidenceError(f"artefact {digest[:12]} is missing: {error.strerror}", place=str(path)) from error
         if hashlib.sha256(data).hexdigest() != digest:
@@ -53,7 +54,7 @@ class Artefacts:
         if not _DIGEST.fullmatch(digest):
             return f"names an artefact by '{digest[:64]}', which is no digest"
         try:
-            with self.path(digest).open("rb") as file:
+            with open_regular(self.path(digest)) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             return f"artefact {digest[:12]} is missing: {error.strerror}"

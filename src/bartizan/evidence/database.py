@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (size INTEGER NOT NULL, time TEXT NOT NUL
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that writes; the file and its schema are made where they lack. Raises `EvidenceError`."""
+    _check_plain(path)
     with told(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -69,6 +70,7 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     """A connection that only reads; works in a folder that is read-only too. Raises `EvidenceError`."""
     if not path.exists():
         raise EvidenceError("no evidence here", place=str(path), cure="run `bartizan assess` first")
+    _check_plain(path)
     with told(path):
         connection = _open_reading(path)
         try:
@@ -122,6 +124,12 @@ def told(path: Path) -> Iterator[None]:
         raise EvidenceError(f"cannot be used: {error}", place=str(path), cure="check the path, its permissions and the disk") from error
     except sqlite3.DatabaseError as error:
         raise EvidenceError(f"the database is damaged: {error}", place=str(path), cure="restore it from a backup") from error
+
+
+def _check_plain(path: Path) -> None:
+    """SQLite would wait for ever for the other end of a named pipe."""
+    if path.exists() and not path.is_file():
+        raise EvidenceError("not a plain file", place=str(path), cure="restore it from a backup")
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
+import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
 from bartizan.model.errors import EvidenceError
+
+
+def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
+    """Open the plain file `path` for reading, over a link only with `follow`; never waits, as opening a named pipe would.
+
+    Raises `OSError`, also for a pipe, a device or a socket.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return open(descriptor, "rb")
 
 
 def write_atomically(path: Path, data: bytes | IO[bytes], mode: int, *, replace: bool = True) -> bool:

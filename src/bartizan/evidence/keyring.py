@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bartizan.evidence.files import sync_folder, write_atomically
+from bartizan.evidence.files import open_regular, sync_folder, write_atomically
 from bartizan.evidence.signing import PublicKey, Signer
 from bartizan.evidence.times import stamp
 from bartizan.model.errors import EvidenceError
@@ -57,8 +57,12 @@ class Keyring:
         current = self._load(self._current).id if self._current.exists() else ""
         found = []
         for path in self._public.glob("*.pem"):
-            key = PublicKey.load(path.read_bytes(), str(path))
-            created = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+            try:
+                with open_regular(path) as file:
+                    key = PublicKey.load(file.read(), str(path))
+                    created = dt.datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, dt.UTC)
+            except OSError as error:
+                raise EvidenceError(f"the public key cannot be read: {error.strerror}", place=str(path)) from error
             found.append(Held(id=key.id, created=stamp(created), current=key.id == current, pem=key.pem().decode("ascii")))
         return sorted(sorted(found, key=lambda k: k.created, reverse=True), key=lambda k: not k.current)
 
@@ -106,11 +110,11 @@ class Keyring:
 
     def _load(self, path: Path) -> Signer:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            opened = open_regular(path, follow=False)
         except OSError as error:
             cause = "a link, not a file" if error.errno == errno.ELOOP else error.strerror
             raise EvidenceError(f"the private key cannot be read: {cause}", place=str(path)) from error
-        with open(descriptor, "rb") as file:
+        with opened as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 raise EvidenceError(f"others can read the private key (mode {mode:o})", place=str(path), cure=f"chmod 600 {path}")

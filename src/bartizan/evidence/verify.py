@@ -11,6 +11,7 @@ from bartizan.evidence import checkpoints, dsse
 from bartizan.evidence.artefacts import Artefacts
 from bartizan.evidence.checkpoints import Checkpoint
 from bartizan.evidence.database import connect_reading, told
+from bartizan.evidence.files import open_regular
 from bartizan.evidence.signing import PublicKey
 from bartizan.evidence.store import DATABASE
 from bartizan.evidence.verification import NOTHING, Columns, Present, Record, Trust, Verification, Walk
@@ -18,6 +19,10 @@ from bartizan.model.errors import EvidenceError
 
 _ROWS = "SELECT seq, kind, topic, collected, received, key, payload, signature, previous, digest, leaf FROM entries ORDER BY seq"
 _TYPES = (int, str, str, str, str, str, bytes, bytes, str, str, bytes)
+
+
+_LARGEST_KEY = 1 << 16
+"""Bytes of a key file that are read, whatever it is: a pipe may give one, an endless device must not fill the memory."""
 
 
 def verify_store(
@@ -65,7 +70,8 @@ def load_key(key: Path | bytes | None) -> PublicKey | None:
     if key is None or isinstance(key, bytes):
         return PublicKey.load(key) if key is not None else None
     try:
-        return PublicKey.load(Path(key).read_bytes(), str(key))
+        with Path(key).open("rb") as file:
+            return PublicKey.load(file.read(_LARGEST_KEY), str(key))
     except OSError as error:
         raise EvidenceError(f"cannot be read: {error.strerror}", place=str(key)) from error
 
@@ -101,7 +107,7 @@ def _file_now(path: Path) -> Present:
     if path.is_dir():
         return Present(unknown="it is a folder: give its digest by name")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return Present(sha256=hashlib.file_digest(file, "sha256").hexdigest())
     except (OSError, ValueError) as error:
         return Present(unknown=f"it cannot be read here ({getattr(error, 'strerror', None) or error})")
