@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bartizan.cli.options import project_argument
-from bartizan.model.errors import InputError
+from bartizan.model.errors import InputError, one_line
 
 
 @click.command("accept", epilog='Example: bartizan accept R-1a2b3c4d5e --by "Ada King" --why "pilot with 20 users" --until 2027-03-31')
@@ -38,4 +38,6 @@ def command(risk: str, path: Path, by: str, why: str, until: str, action: str) -
         store.decide(decide(found, Action(action), by=by, why=why, until=end, today=register.now().date()))
         after, _ = register.risks(project, store, plan(project))
         store.note_risks(after, register.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
-    click.echo(f"{found.id} ({found.threat} against {found.asset}): {action}, by {by}, until {end}. Void as soon as the risk changes.")
+    click.echo(
+        f"{found.id} ({found.threat} against {found.asset}): {action}, by {one_line(by)}, until {end}. Void as soon as the risk changes."
+    )

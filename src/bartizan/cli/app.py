@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from bartizan import __version__
-from bartizan.model.errors import BartizanError, nearest
+from bartizan.model.errors import BartizanError, nearest, one_line
 
 COMMANDS: dict[str, str] = {
     "init": "Draft a manifest from what a folder holds.",
@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except OSError as error:
-        return _fail(f"{error.filename or 'input'}: {error.strerror or error}")
+        return _fail(one_line(f"{error.filename or 'input'}: {error.strerror or error}"))
     return int(code or 0)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_options(command: Callable[..., int]) -> Callable[..., int]:
     """The options that say what to run and how; the command gets them as one `Options`."""
 
-    @click.option("--only", multiple=True, metavar="CHECK", help="Run only this check, area or check@node; may be given again.")
+    @click.option("--only", multiple=True, metavar="CHECK", help="Only this check, area or check@node; repeatable. Live ones ask again.")
     @click.option("--fail-on", metavar="RULE", help="What makes the exit code 1. Default: the manifest's rule, else 'fail'.")
     @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random choice.")
     @click.option("--time-limit", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help="Seconds one job may take.")
@@ -61,6 +61,8 @@ def command(path: Path, form: str, options: Options, executor: str, workers: int
     from bartizan.cli.progress import Ticker
     from bartizan.cli.show import json_text
     from bartizan.cli.summary import violations_text, whole
+    from bartizan.model.findings import Verdict
+    from bartizan.renderers.summary import verdicts_of
     from bartizan.workflows.assess import assess
     from bartizan.workflows.project import find
 
@@ -74,7 +76,7 @@ def command(path: Path, form: str, options: Options, executor: str, workers: int
     else:
         click.echo(whole(done.report, path))
         click.echo(f"\n{done.ran} jobs ran, {done.reused} reused from evidence on unchanged things.")
-        click.echo(violations_text(done.violations))
+        click.echo(violations_text(done.violations, verdicts_of(done.report)[Verdict.UNKNOWN]))
     return 1 if done.violations else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -19,7 +20,12 @@ def command(path: Path, output: Path | None) -> None:
     from bartizan.workflows.audit import bundle
 
     with opened(path, sign=True) as (project, store):
-        target = output or Path(f"{project.system.name}.bartizan.zip")
+        target = output or Path(f"{_file_name(project.system.name)}.bartizan.zip")
         head = bundle(project, store, target)
     click.echo(f"wrote {target}: {head.entries} entries, head {head.head[:16]}…, key {head.key[:16]}…")
     click.echo(f"Give the auditor the public key by another road: bartizan keys export key.pem {path}")
+
+
+def _file_name(system: str) -> str:
+    """`system` as the name of a file in the present folder: a manifest does not choose another one."""
+    return re.sub(r"[^\w.-]+", "-", system)[:40].strip("-.") or "system"

@@ -12,6 +12,7 @@ from bartizan.catalog import load as load_catalog
 from bartizan.cli.options import format_option
 from bartizan.cli.show import json_text, table
 from bartizan.model.errors import UnknownName
+from bartizan.renderers.escape import visible
 
 SECTIONS = ("threats", "controls", "frameworks", "checklist")
 
@@ -60,7 +61,8 @@ def page(entry: msgspec.Struct) -> str:
             continue
         if isinstance(value, list | tuple):
             value = "".join(f"\n    {', '.join(map(str, v.values())) if isinstance(v, dict) else v}" for v in value)
-        lines.append(f"{click.style(name, bold=True)}: {value}")
+        shown = visible(str(value), keep="\n")
+        lines.append(f"{click.style(name, bold=True)}: {shown}")
     return "\n".join(lines)
 
 

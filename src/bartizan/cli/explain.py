@@ -10,6 +10,7 @@ from bartizan.cli.options import format_option, project_argument
 from bartizan.cli.show import json_text, table
 from bartizan.cli.summary import FINDING_HEADS, finding_rows
 from bartizan.governance.register import find as find_risk
+from bartizan.model.errors import one_line
 from bartizan.model.risks import Risk
 from bartizan.renderers.wording import percent
 
@@ -32,7 +33,7 @@ def command(risk: str, path: Path, form: str) -> None:
     if form == "json":
         click.echo(json_text(found))
         return
-    click.echo(f"{click.style(found.id, bold=True)}  {threat.title} against {found.asset}\n{found.why}\n")
+    click.echo(f"{click.style(found.id, bold=True)}  {one_line(threat.title)} against {found.asset}\n{one_line(found.why)}\n")
     bars = [
         (s.label, percent(s.mean), s.level, "#" * round(40 * s.mean), ", ".join(f"#{n}" for n in s.evidence) or "-", s.note)
         for s in found.steps
@@ -42,10 +43,12 @@ def command(risk: str, path: Path, form: str) -> None:
     if used:
         click.echo("\n" + table(FINDING_HEADS, finding_rows(used)))
     if found.decision:
-        click.echo(f"\n{found.status} by {found.decision.by} until {found.decision.until}: {found.decision.why}")
+        click.echo(f"\n{found.status} by {one_line(found.decision.by)} until {found.decision.until}: {one_line(found.decision.why)}")
     if found.void_decision:
-        click.echo(f"\nThe decision of {found.void_decision.by} is void: the risk is no longer what it was when that was decided.")
-    click.echo(f"\nNext: {found.next_step}")
+        click.echo(
+            f"\nThe decision of {one_line(found.void_decision.by)} is void: the risk is no longer what it was when that was decided."
+        )
+    click.echo(f"\nNext: {one_line(found.next_step)}")
 
 
 def choose(name: str, risks: tuple[Risk, ...]) -> Risk:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from bartizan.cli.show import table
+from bartizan.model.errors import one_line
 from bartizan.model.findings import Finding, Measure
 from bartizan.model.report import Report
 from bartizan.model.risks import Risk
@@ -56,13 +58,16 @@ def whole(report: Report, path: Path) -> str:
     """The summary of an assessment: the answer first."""
     risks = ranked(report.risks)
     sections = [
-        click.style(report.title, bold=True) + f"\n{headline(report)} {counts_line(report)}",
+        click.style(one_line(report.title), bold=True) + f"\n{headline(report)} {counts_line(report)}",
         table(FINDING_HEADS, finding_rows(pressing(report.findings))),
         table(RISK_HEADS, risk_rows(risks[:SHOWN])),
     ]
     if len(risks) > SHOWN:
         sections.append(f"… and {len(risks) - SHOWN} more risks: bartizan risks {path}")
-    steps = [f"  {i}. {action.text}\n     {click.style(action.command, dim=True)}" for i, action in enumerate(actions_of(report), 1)]
+    steps = [
+        f"  {i}. {one_line(action.text)}\n     {click.style(one_line(_at(action.command, path)), dim=True)}"
+        for i, action in enumerate(actions_of(report), 1)
+    ]
     if steps:
         sections.append("What to do next\n" + "\n".join(steps))
     sections.append(
@@ -72,11 +77,18 @@ def whole(report: Report, path: Path) -> str:
     return "\n\n".join(sections)
 
 
-def violations_text(violations: Sequence[str]) -> str:
-    """What breaks the policy, or that nothing does."""
+def _at(command: str, path: Path) -> str:
+    """`command` as it runs from the present folder, where it is one that works on the project at `path`."""
+    words = command.split()
+    needs_place = words[:1] == ["bartizan"] and words[1:2] in (["assess"], ["explain"], ["threats"])
+    return f"{command} {shlex.quote(str(path))}" if needs_place and path != Path() else command
+
+
+def violations_text(violations: Sequence[str], unknown: int = 0) -> str:
+    """What breaks the policy, or that nothing does; then how many findings were `unknown` is said, since they prove nothing."""
     if not violations:
-        return "Nothing is beyond tolerance."
-    lines = [f"  {line}" for line in violations[:10]]
+        return f"Nothing measured is beyond tolerance; {unknown} unknown." if unknown else "Nothing is beyond tolerance."
+    lines = [f"  {one_line(line)}" for line in violations[:10]]
     if len(violations) > 10:
         lines.append(f"  … and {len(violations) - 10} more")
     return f"{len(violations)} beyond tolerance:\n" + "\n".join(lines)

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from bartizan.cli.options import format_option, project_argument, write
-from bartizan.cli.show import table
+from bartizan.cli.show import json_text, table
+from bartizan.model.errors import InputError, one_line
 from bartizan.workflows.project import Project, find
 
 
@@ -23,13 +24,22 @@ def command(path: Path, form: str, output: Path | None, questions: bool) -> None
     """Derive the threats to the declared system from its parts, flows and trust zones. Each says why it fires."""
     project = find(path)
     if questions:
-        rows = [(q.element, q.field, q.text) for q in project.model.questions]
-        write(table(("node", "field", "question"), rows), output)
+        write(questions_in(project, form), output)
     elif form == "table":
         write(people(project), output)
     else:
         renderer = importlib.import_module(f"bartizan.renderers.threats_{form}")
         write(renderer.render(project.system, project.model, project.catalog.threats), output)
+
+
+def questions_in(project: Project, form: str) -> str:
+    """The open questions as a table or as JSON. Raises `InputError` for a format that has no place for them."""
+    questions = project.model.questions
+    if form == "json":
+        return json_text(questions)
+    if form != "table":
+        raise InputError(f"no list of questions as {form}", place="--questions", cure="use --format table or json")
+    return table(("node", "field", "question"), [(q.element, q.field, q.text) for q in questions])
 
 
 def people(project: Project) -> str:
@@ -39,7 +49,6 @@ def people(project: Project) -> str:
     lines = [table(("threat", "against", "stride", "fires because"), rows)]
     possible, questions = len(project.model.possible), len(project.model.questions)
     lines.append("")
-    lines.append(
-        f"{len(rows)} threats to {project.system.name}. {possible} more hang on {questions} open questions: --questions lists them."
-    )
+    found = f"{len(rows)} threats to {one_line(project.system.name)}."
+    lines.append(f"{found} {possible} more hang on {questions} open questions: --questions lists them.")
     return "\n".join(lines)
