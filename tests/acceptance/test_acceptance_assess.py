@@ -8,7 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,49 @@ def test_fail_on_decides_the_exit_code(project: Path) -> None:
     wrong = bartizan("assess", project, "--fail-on", "riks>=high")
     assert wrong.returncode == 2
     assert "did you mean" in wrong.stderr
+
+
+def test_no_seed_and_no_limit_hides_a_failure_from_the_gate(project: Path) -> None:
+    assert bartizan("assess", project).returncode == 1
+    first = findings(assess(project))
+    starved = bartizan("assess", project, "--fresh", "--time-limit", "0.1", "--memory-limit", "64", "--seed", "5", "--format", "json")
+    assert starved.returncode == 1
+    assert any("malicious-artefact" in line for line in json.loads(starved.stdout)["violations"])
+    again = assess(project, "--seed", "6")
+    report = again["report"]
+    assert isinstance(report, dict)
+    assert len(report["findings"]) == len({json.dumps(f, sort_keys=True) for f in report["findings"]})
+    assert {k: v for k, v in findings(again).items() if v == "fail"} == {k: v for k, v in first.items() if v == "fail"}
+
+
+class Door(BaseHTTPRequestHandler):
+    """Lets nobody in."""
+
+    def answer(self) -> None:
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_live_check_that_is_named_asks_again(project: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        manifest = project / "bartizan.yaml"
+        url = f"http://127.0.0.1:{server.server_address[1]}/score"
+        manifest.write_text(manifest.read_text().replace("serves: [model],", f'serves: [model], url: "{url}",'))
+        name = "deployment.endpoint_authentication"
+        key = (name, "api", "unauthenticated-inference")
+        assert findings(assess(project))[key] == "pass"
+        assert assess(project, "--only", name)["ran"] == 1
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def killed_at(project: Path, delay: float) -> None:

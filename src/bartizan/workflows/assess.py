@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bartizan.engine import planner, registry, runner
 from bartizan.engine.ports import Executor, Listener
 from bartizan.evidence import Keyring, Store
+from bartizan.model.checks import Cost
 from bartizan.model.findings import Budget, Finding, Job, Outcome
 from bartizan.model.report import Report
 from bartizan.workflows import register
@@ -46,13 +47,15 @@ def plan(project: Project, options: Options | None = None) -> tuple[Job, ...]:
 def assess(project: Project, executor: Executor, listener: Listener, options: Options | None = None) -> Assessment:
     """Run what the threats ask for and is not yet proved on unchanged things; record each outcome the moment it is there.
 
-    On Ctrl-C (`KeyboardInterrupt`) all finished jobs are in the store; the next call goes on from there.
+    The policy sees what this run found and what other runs found on the same things as they are now: no choice of seed or of a limit
+    hides a failure. A live check that `only` names runs again. On Ctrl-C (`KeyboardInterrupt`) all finished jobs are in the
+    store; the next call goes on from there.
     """
     options = options or Options()
     policy = register.policy_of(project, options.fail_on)
     jobs = plan(project, options)
     with Store.open(project.state, key=Keyring(project.state / "keys").signer()) as store:
-        kept = {} if options.fresh else register.reusable(store.evidence(), jobs)
+        kept = {} if options.fresh else register.reusable(store.evidence(), _lasting(jobs) if options.only else jobs)
 
         def keep(outcome: Outcome) -> None:
             store.append(outcome)
@@ -62,10 +65,18 @@ def assess(project: Project, executor: Executor, listener: Listener, options: Op
         report = register.report(project, store, whole_plan)
         store.note_risks(report.risks, report.generated)
         report = register.with_chain(report, store)
+    answered = {(job.check, job.subject.id) for job in jobs}
     findings: list[Finding] = [finding for outcome in outcomes for finding in outcome.findings]
+    findings += [f for record in report.evidence if (record.job.check, record.job.subject.id) in answered for f in record.findings]
     return Assessment(
         report=report,
         ran=sum(not outcome.cached for outcome in outcomes),
         reused=sum(outcome.cached for outcome in outcomes),
         violations=policy.violations(report.risks, findings),
     )
+
+
+def _lasting(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """The jobs whose answer is about bytes on the disk. Whoever names a check of a live service wants it asked now."""
+    checks = registry.load()
+    return tuple(job for job in jobs if checks[job.check].cost is not Cost.LIVE)

@@ -119,7 +119,7 @@ def report(project: Project, store: Store, jobs: Sequence[Job]) -> Report:
     found, told = risks(project, store, jobs)
     catalog, checks = project.catalog, registry.load()
     states = controls.control_states(project.system, catalog, project.model, checks, told.current, now().date())
-    findings = tuple(finding for record in told.current for finding in record.findings)
+    findings = _once(finding for record in told.current for finding in record.findings)
     named = sorted({instance.threat for instance in project.model.instances})
     covered = {threat for check in checks.values() for threat in check.threats}
     return Report(
@@ -139,6 +139,11 @@ def report(project: Project, store: Store, jobs: Sequence[Job]) -> Report:
         gaps=gaps(project, findings, checks),
         chain=store.chain(),
     )
+
+
+def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once: a check that draws nothing says the same with every seed."""
+    return tuple({msgspec.json.encode(finding, order="deterministic"): finding for finding in findings}.values())
 
 
 def gaps(project: Project, findings: Sequence[Finding], checks: Mapping[str, Check]) -> tuple[Gap, ...]:
