@@ -12,7 +12,7 @@ from bartizan.model.findings import Attacker, Finding, Job, Knowledge, Measure, 
 from bartizan.model.statistics import Ruling, clopper_pearson, judge
 from bartizan.model.system import Asset, Kind, Phase, Task
 
-INPUTS = 200
+INPUTS = 300
 """Most out-of-domain inputs of each kind."""
 
 LEAST_CONTROL = 0.1
@@ -39,10 +39,10 @@ def _has_columns(node: Asset, _: Any) -> bool:
 def out_of_domain(job: Job, target: Asset, *, threshold: float = 0.9, tolerance: float = 0.1) -> Iterator[Finding]:
     """Confident answers of a scikit-learn classifier to inputs far from its training data.
 
-    Three kinds are sent: noise within the ranges, columns that do not belong together, numbers from ten times the range (pixels have none). Only those count
-    that lie further from the training data than 99 % of the test rows. The control is the share of test rows that are answered above the
-    threshold: where it is small, the threshold says nothing and the verdict is inconclusive. Fails where the share of confident answers is
-    beyond `tolerance`. A refusal outside the model (a schema, a detector) is not seen here.
+    Three kinds are sent: noise within the ranges, columns that do not belong together, and (not to images) numbers from ten times the
+    range. Only those count that lie further from the training data than 99 % of the test rows. The control is the share of test rows that
+    are answered above the threshold: where it is small, the threshold says nothing and the verdict is inconclusive. Fails where the share
+    of confident answers is beyond `tolerance`. A refusal outside the model (a schema, a detector) is not seen here.
 
     threshold: the probability from which an answer counts as confident
     tolerance: the share of out-of-domain inputs that may be answered confidently

@@ -164,6 +164,6 @@ def _remedy(ruling: Ruling) -> str:
     if ruling.verdict is Verdict.INCONCLUSIVE:
         return "Declare more test rows (tested_on) and run again."
     return (
-        "Verify from another source the features that callers can choose freely, and name those that they cannot in `immutable`; "
+        "Verify from another source the features that callers can choose freely (`immutable` names the others); "
         "regularise the model so that no single feature decides; limit queries for each person. Then attack again."
     )

@@ -34,7 +34,10 @@ class Foreign:
 
 
 def foreign_inputs(prepared: Prepared, count: int, seed: int, *, images: bool = False) -> tuple[Foreign, ...]:
-    """At most `count` out-of-domain inputs of each kind; `images` stay in the range that pixels have. Raises `InputError` where no kind has enough of them."""
+    """At most `count` out-of-domain inputs of each kind; `images` stay in the range of pixels.
+
+    Raises `InputError` where no kind has enough of them.
+    """
     random = np.random.default_rng(seed)
     distance = _Distance(prepared, random)
     limit = float(np.quantile(distance(prepared.test), FAR))
