@@ -23,8 +23,8 @@ class Ball:
     low: Tensor
     high: Tensor
 
-    def minimum(self, a: Tensor) -> Tensor:
-        """A lower bound (B, S) of the linear functions a (B, S, *shape) over the ball; for linf and l2 it is the minimum itself."""
+    def minimum(self, a: Tensor, *, fine: bool = True) -> Tensor:
+        """A lower bound (B, S) of the linear functions a (B, S, *shape) over the ball; for linf and, if `fine`, l2 the minimum itself."""
         flat, x = a.flatten(2), self.x.flatten(1).unsqueeze(1)
         below, above = self.low.flatten(1).unsqueeze(1) - x, self.high.flatten(1).unsqueeze(1) - x
         centre = (flat * x).sum(2)
@@ -33,6 +33,8 @@ class Ball:
             return centre + box
         if self.norm == "l1":
             return centre + torch.maximum(box, -self.eps * flat.abs().amax(2))
+        if not fine:
+            return centre + torch.maximum(box, -self.eps * flat.norm(dim=2))
         return centre + _capped(flat, below, above, self.eps, box)
 
     def rows(self, indices: Tensor | slice) -> Ball:

@@ -29,12 +29,13 @@ MOST_NUMBERS = 2**24
 Boxes = dict[int, Box]
 
 
-def lower(graph: Graph, ball: Ball, boxes: Mapping[int, Box], at: int, c: Tensor, *, deep: bool = True,
+def lower(graph: Graph, ball: Ball, boxes: Mapping[int, Box], at: int, c: Tensor, *, deep: bool = True, fine: bool = True,
           slopes: Mapping[int, Tensor] | None = None) -> Tensor:  # fmt: skip
     """Lower bounds (B, S) of the linear functions c (B, S, *shape of node `at`) of that node's output.
 
     `boxes` bound the inputs of the nonlinear nodes before it. `deep`: carry the functions back to the input (CROWN); otherwise stop at the
-    nonlinear nodes' own boxes. `slopes` fixes the lower slopes of some rectifiers, (B, S or 1, *shape) between their leak and 1.
+    nonlinear nodes' own boxes. `fine`: spend a search on the exact minimum over an l2 ball. `slopes` fixes the lower slopes of some
+    rectifiers, (B, S or 1, *shape) between their leak and 1.
     """
     waiting: dict[int, Tensor] = {at: c}
     total = c.new_zeros(c.shape[:2])
@@ -52,7 +53,7 @@ def lower(graph: Graph, ball: Ball, boxes: Mapping[int, Box], at: int, c: Tensor
         total = total + constant
         for j, part in zip(node.inputs, parts, strict=True):
             waiting[j] = waiting[j] + part if j in waiting else part
-    return total + ball.minimum(waiting[0]) if 0 in waiting else total
+    return total + ball.minimum(waiting[0], fine=fine) if 0 in waiting else total
 
 
 def _least(a: Tensor, box: Box) -> Tensor:
@@ -128,7 +129,7 @@ def _tightened(graph: Graph, ball: Ball, boxes: Boxes, at: int, box: Box) -> Box
         index = order[:, start : start + step]
         c = torch.zeros(images, index.shape[1], size, dtype=low.dtype, device=low.device).scatter_(2, index.unsqueeze(2), 1.0)
         c = c.reshape(images, -1, *graph.nodes[at].shape)
-        both = lower(graph, ball, boxes, at, torch.cat([c, -c], 1))
+        both = lower(graph, ball, boxes, at, torch.cat([c, -c], 1), fine=False)
         under, over = both[:, : index.shape[1]], -both[:, index.shape[1] :]
         low.scatter_(1, index, torch.maximum(low.gather(1, index), under))
         high.scatter_(1, index, torch.minimum(high.gather(1, index), over))
