@@ -86,7 +86,7 @@ def main() -> int:
     np.savez(path, **{name: values.astype(np.float32) if values.dtype.kind == "f" else values for name, values in data.items()})
     answer = subprocess.run([python, "-c", PEER_SCRIPT, path], check=True, capture_output=True, text=True).stdout
     peers = [json.loads(line) for line in answer.splitlines() if line.startswith("[")]
-    print(print("attack       norm   queries   foolbox      ours  ratio      s ours s   signopt, same queries"))
+    print("attack       norm   queries   foolbox      ours  ratio      s ours s   signopt, same queries")
     worse = 0
     for name, norm, queries, distance, seconds in peers:
         budget = max(int(queries), 3)
