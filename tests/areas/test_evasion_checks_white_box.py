@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,18 +23,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bartizan.adapters.numpy_models import layers_of
-from bartizan.areas.evasion import tabular_whitebox
+from bartizan.areas.evasion import check_white_box, tabular_whitebox
 from bartizan.areas.evasion.images_picture import side_by_side
+from bartizan.areas.evasion.result import Trust
 from bartizan.areas.evasion.tabular_inputs import Prepared, class_numbers
 from bartizan.areas.evasion.tabular_whitebox import Problem, break_rows, problem_of, random_breaks
 from bartizan.engine import registry
 from bartizan.engine.parameters import parameters_of
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Job, Verdict
-from bartizan.model.system import Appetite, Asset, Dataset, Kind, Stage, Task
+from bartizan.model.system import Appetite, Asset, Dataset, Format, Kind, Stage, Task
 from bartizan.testing import checks
 
 CHECK = "evasion.white_box"
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def table(rows: int, columns: int = 5, classes: int = 3) -> pd.DataFrame:
@@ -172,6 +176,19 @@ def test_a_robust_model_passes_and_is_proven(run_check, tmp_path: Path) -> None:
     assert not finding.artefacts
 
 
+@pytest.mark.parametrize(("tolerance", "verdict"), [(0.9, Verdict.INCONCLUSIVE), (0.1, Verdict.FAIL)])
+def test_a_figure_that_cannot_be_trusted_is_no_pass(tolerance: float, verdict: Verdict) -> None:
+    """An attack that was misled is no evidence of robustness; but what it flipped is flipped, whatever hides behind it."""
+    task = problem(make_pipeline(StandardScaler(), LogisticRegression()), table(400), 300)
+    found = dataclasses.replace(break_rows(task, 0.4, 0), trust=Trust(ok=False, reasons=("gradients vanish",)))
+    job = Job(check=CHECK, version="1", threats=("white-box-evasion",), subject=Asset(id="m", kind=Kind.MODEL))
+    finding = check_white_box._finding(job, ("white-box-evasion", "m"), found, task, 100, (0.4, tolerance, 0.0))
+    assert finding.verdict is verdict
+    assert "inconclusive: not trustworthy because gradients vanish" in finding.why
+    assert ("not trustworthy" in finding.title) == (verdict is Verdict.INCONCLUSIVE)
+    checks.portable(finding)
+
+
 def test_what_cannot_be_attacked_says_what_can(run_check, tmp_path: Path) -> None:
     data = table(300)
     with pytest.raises(InputError, match=r"GaussianNB is not read from inside.*linear models and MLPClassifier"):
@@ -181,6 +198,8 @@ def test_what_cannot_be_attacked_says_what_can(run_check, tmp_path: Path) -> Non
         run_check(CHECK, *nodes, eps=0.0)
     with pytest.raises(InputError, match="is no radius"):
         run_check(CHECK, *nodes, norm="l0")
+    with pytest.raises(InputError, match="stored as torch"):
+        run_check(CHECK, msgspec.structs.replace(nodes[0], format=Format.TORCH), *nodes[1:])
     named = data.assign(f0="text")
     named.to_csv(tmp_path / "test.csv", index=False)
     with pytest.raises(InputError):

@@ -58,6 +58,8 @@ def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", 
     places = sample(subject.numbers - 1, MAX_ROWS, job.seed)
     problem = problem_of(subject, places, known_norm(norm), images=target.task in _PICTURES)
     right = (problem.decisions(problem.x) == problem.labels).nonzero()[0]
+    if not len(right):
+        raise InputError(f"none of {len(places)} test rows drawn is decided correctly", place=target.at, cure="declare a model that works")
     attacked = problem.only(right)
     found = break_rows(attacked, eps, job.seed)
     null = random_breaks(attacked, eps, 5, job.seed + 1)

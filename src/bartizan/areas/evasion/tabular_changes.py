@@ -99,6 +99,8 @@ def _seen(column: pd.Series, limit: int, fixed: bool) -> npt.NDArray[Any]:
         if len(found) > limit:
             found = np.unique(np.quantile(seen.to_numpy(), np.linspace(0.0, 1.0, limit), method="nearest"))
         return np.asarray(found)
+    if column.dtype == bool:
+        return np.array([False, True])
     counts = seen.value_counts()
     frequent = counts.sort_index(key=lambda index: index.astype(str)).sort_values(ascending=False, kind="stable")
     chosen = np.empty(min(limit, len(frequent)), dtype=object)

@@ -15,7 +15,7 @@ from bartizan.adapters.files import local_path
 from bartizan.adapters.tables import read_table
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Job
-from bartizan.model.system import Asset, Dataset
+from bartizan.model.system import Asset, Dataset, Format
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -79,6 +79,9 @@ def prepared(job: Job, target: Asset) -> Prepared:
     """
     if target.uri is None:
         raise InputError(f"'{target.id}' has no uri", place=target.at, cure="declare where the model file lies")
+    if target.format not in (None, Format.SKOPS, Format.OTHER):
+        cure = "declare the skops file of a scikit-learn classifier; for torch and others call bartizan.evasion.attack"
+        raise InputError(f"'{target.id}' is stored as {target.format}; this check reads skops", place=target.at, cure=cure)
     train, label = _table(job, target.trained_on, target, "trained_on")
     test, other = _table(job, target.tested_on, target, "tested_on")
     label = other or label
