@@ -260,3 +260,26 @@ def recorded_safely(project: Path) -> bool:
         return bool(recorded(project))
     except EvidenceError:
         return False
+
+
+def test_an_old_report_date_does_not_revive_an_expired_decision(project: Path) -> None:
+    """A decision that ended yesterday is over at the gate, whatever date the report is made to carry."""
+    import datetime as dt
+
+    from bartizan.evidence import Keyring, Store
+    from bartizan.model.system import Action, Decision
+
+    assess(project)
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    with Store.open(project / ".bartizan", create=False, key=Keyring(project / ".bartizan" / "keys").signer()) as store:
+        for risk in risks(project).values():
+            store.decide(Decision(risk=str(risk["id"]), action=Action.ACCEPT, by="Ada", why="w", until=yesterday, state=str(risk["state"])))
+    assert bartizan("assess", project, SOURCE_DATE_EPOCH="1000000000").returncode == 1
+
+
+def test_the_next_step_of_a_refused_job_is_its_cure_not_to_run_it_again(project: Path) -> None:
+    assess(project)
+    report = json.loads(bartizan("report", project, "--format", "json").stdout)
+    refused = [f for f in report["findings"] if f["check"] == "privacy.membership_inference"]
+    assert refused
+    assert all("export it with skops" in f["remedy"] for f in refused)

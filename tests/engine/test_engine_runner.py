@@ -57,13 +57,14 @@ def test_a_good_job_gives_plain_findings_with_their_place_and_time() -> None:
         ("errs", {"how": "details"}, "a finding that cannot be recorded: a value of type object", "invalid-finding"),
     ],
 )
-def test_whatever_a_check_does_is_an_unknown_with_the_command_to_run_it_again(
+def test_whatever_a_check_does_is_an_unknown_with_its_cure_or_the_command_to_run_it_again(
     name: str, options: dict[str, str], title: str, reason: str
 ) -> None:
     job = msgspec.structs.replace(sample_job(name, **options), root="/some/where")
     finding = only_finding(job)
     assert (finding.verdict, finding.title, finding.details["reason"]) == (Verdict.UNKNOWN, title, reason)
-    assert finding.remedy == f"run it again: bartizan assess --only sample.{name}@scorer"
+    again = f"run it again: bartizan assess --only sample.{name}@scorer"
+    assert finding.remedy == ("store it as skops" if reason == "refused" else again)
     assert "/some/where" not in finding.why
 
 

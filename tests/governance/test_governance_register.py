@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bartizan.governance import register
-from bartizan.model.errors import InputError, UnknownName
+from bartizan.model.errors import InputError
 from bartizan.model.findings import Severity, Verdict
 from bartizan.model.risks import Status
 from bartizan.model.system import Action, Level
@@ -94,7 +94,7 @@ def test_find_by_id_or_its_beginning():
     assert register.find(risks, risks[1].id) == risks[1]
     assert register.find(risks, risks[1].id[:7].lower()) == risks[1]
     for wrong in ("R-", "R-0000000000"):
-        with pytest.raises(UnknownName, match="unknown risk"):
+        with pytest.raises(InputError, match="`bartizan risks` lists them"):
             register.find(risks, wrong)
 
 

@@ -52,6 +52,6 @@ def command(risk: str, path: Path, form: str) -> None:
 
 
 def choose(name: str, risks: tuple[Risk, ...]) -> Risk:
-    """The risk called `name`: its id, the start of its id, or threat:asset. Raises `UnknownName`."""
+    """The risk called `name`: its id, the start of its id, or threat:asset. Raises `InputError`."""
     named = {f"{r.threat}:{r.asset}": r for r in risks}
     return named[name] if name in named else find_risk(risks, name)

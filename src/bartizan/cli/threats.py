@@ -12,6 +12,9 @@ from bartizan.cli.show import json_text, table
 from bartizan.model.errors import InputError, one_line
 from bartizan.workflows.project import Project, find
 
+MAY_SHOWN = 8
+"""Threats that hang on a question and are shown beside those that fire."""
+
 
 @click.command("threats", epilog="Example: bartizan threats examples/credit-scoring --format mermaid")
 @project_argument
@@ -49,6 +52,9 @@ def people(project: Project) -> str:
     lines = [table(("threat", "against", "stride", "fires because"), rows)]
     possible, questions = len(project.model.possible), len(project.model.questions)
     lines.append("")
+    if project.model.possible:
+        may = [(i.threat, i.element, "".join(threats[i.threat].stride), i.questions[0].text) for i in project.model.possible[:MAY_SHOWN]]
+        lines += [table(("may apply", "against", "stride", "the answer decides"), may), ""]
     found = f"{len(rows)} threats to {one_line(project.system.name)}."
     lines.append(f"{found} {possible} more hang on {questions} open questions: --questions lists them.")
     return "\n".join(lines)

@@ -112,7 +112,7 @@ def _findings(job: Job) -> tuple[Finding, ...]:
     except BadFinding as error:
         return unknowns.unknown(job, Reason.INVALID, str(error), why="an error of the check")
     except BartizanError as error:
-        return unknowns.unknown(job, Reason.REFUSED, str(error))
+        return unknowns.unknown(job, Reason.REFUSED, str(error), remedy=error.cure)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything: this one place turns it into a verdict
         return unknowns.raised(job, error)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bartizan.model.errors import InputError, UnknownName
+from bartizan.model.errors import InputError, one_line
 from bartizan.model.risks import Risk, Status
 from bartizan.model.system import Action, Decision
 
@@ -38,10 +38,11 @@ def status_of(decision: Decision | None, within: bool) -> Status:
 
 
 def find(risks: Sequence[Risk], id: str) -> Risk:
-    """The risk with this id, or with this beginning of an id where it is the only one. Raises `UnknownName`."""
+    """The risk with this id, or with this beginning of an id where it is the only one. Raises `InputError`."""
     found = [r for r in risks if r.id == id] or [r for r in risks if len(id) >= 4 and r.id.lower().startswith(id.lower())]
     if len(found) != 1:
-        raise UnknownName("risk", id, [r.id for r in risks])
+        what = "several risks start with" if found else "no risk is called"
+        raise InputError(f"{what} '{one_line(id, 80)}'", cure="`bartizan risks` lists them")
     return found[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,9 +48,9 @@ def plan(project: Project, options: Options | None = None) -> tuple[Job, ...]:
 def assess(project: Project, executor: Executor, listener: Listener, options: Options | None = None) -> Assessment:
     """Run what the threats ask for and is not yet proved on unchanged things; record each outcome the moment it is there.
 
-    The policy sees what this run found and what other runs found on the same things as they are now: no choice of seed or of a limit
-    hides a failure. A live check that `only` names runs again. On Ctrl-C (`KeyboardInterrupt`) all finished jobs are in the
-    store; the next call goes on from there.
+    The policy sees what this run found and what other runs found on the same things as they are now, and judges decisions by the clock: no
+    choice of seed, limit or report date hides a failure. A live check that `only` names runs again. On Ctrl-C (`KeyboardInterrupt`) all
+    finished jobs are in the store; the next call goes on from there.
     """
     options = options or Options()
     policy = register.policy_of(project, options.fail_on)
@@ -63,6 +64,7 @@ def assess(project: Project, executor: Executor, listener: Listener, options: Op
         outcomes = runner.run(jobs, executor, reuse=lambda digest: kept.get(digest), keep=keep, listener=listener)
         whole_plan = plan(project) if options.only else jobs
         report = register.report(project, store, whole_plan)
+        judged, _ = register.risks(project, store, whole_plan, dt.datetime.now(dt.UTC))
         store.note_risks(report.risks, report.generated)
         report = register.with_chain(report, store)
     answered = {(job.check, job.subject.id) for job in jobs}
@@ -72,7 +74,7 @@ def assess(project: Project, executor: Executor, listener: Listener, options: Op
         report=report,
         ran=sum(not outcome.cached for outcome in outcomes),
         reused=sum(outcome.cached for outcome in outcomes),
-        violations=policy.violations(report.risks, findings),
+        violations=policy.violations(judged, findings),
     )
 
 

@@ -106,9 +106,9 @@ def reusable(evidence: Iterable[Evidence], jobs: Sequence[Job]) -> dict[str, Out
     return found
 
 
-def risks(project: Project, store: Store, jobs: Sequence[Job]) -> tuple[tuple[Risk, ...], Standing]:
-    """The register as the files and the evidence are now."""
-    at = now()
+def risks(project: Project, store: Store, jobs: Sequence[Job], at: dt.datetime | None = None) -> tuple[tuple[Risk, ...], Standing]:
+    """The register as the files and the evidence are at `at`, by default the time that reports carry."""
+    at = at or now()
     told = standing(store.evidence(), jobs, registry.load(), at)
     decisions = (*project.system.decisions, *store.decisions())
     return risk.risks_of(project.system, project.catalog, project.model, told.current, told.stale, decisions, at.date()), told
