@@ -1,32 +1,30 @@
 """Evasion: inputs changed so that a model errs; attacks, proofs and defences. Names load on first use; importing it loads no torch."""
 
-from __future__ import annotations
+from bartizan.areas import offers
 
-import importlib
-from typing import Any
-
-EXPORTS = {
-    "attack": "api",
-    "target_of": "api",
-    "minimum_norm": "api",
-    "patch": "api",
-    "universal": "api",
-    "AtRadius": "result",
-    "Outcome": "result",
-    "Passes": "result",
-    "Result": "result",
-    "Trust": "result",
-    "Space": "norms",
+_MODULES = {
+    "api": ("attack", "minimum_norm", "patch", "target_of", "universal"),
+    "result": ("AtRadius", "Outcome", "Passes", "Result", "Trust"),
+    "norms": ("Space",),
+    "constraints": ("Constraints",),
+    "trees": ("nearest_tree_evasion",),
+    "linear": ("nearest_linear_evasion",),
+    "blackbox.attacks": ("black_box",),
+    "surrogate": ("transfer",),
+    "text": ("attack_text",),
+    "certificates.certify": ("certify",),
+    "certificates.smoothing": ("certify_smoothed",),
+    "gate": ("gate_model",),
+    "defences.training": ("AdversarialLoss", "Recipe"),
+    "defences.inner": ("Threat",),
+    "defences.trainer": ("Plan", "train"),
+    "defences.augmenting": ("harden_estimator",),
+    "defences.sanitising": ("measure_sanitiser",),
+    "defences.detecting": ("measure_detector",),
+    "defences.compressing": ("compare", "drop_gate"),
 }
+
+EXPORTS = {name: module for module, names in _MODULES.items() for name in names}
 """Public name -> module of this room that defines it."""
 
-
-def __getattr__(name: str) -> Any:
-    """Loads the module behind a public name (PEP 562)."""
-    if name not in EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{EXPORTS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *EXPORTS})
+__getattr__, __dir__ = offers(__name__, EXPORTS)
