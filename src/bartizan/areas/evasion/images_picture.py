@@ -15,12 +15,13 @@ _PIXEL = 16
 
 
 def side_by_side(original: Floats, changed: Floats, low: float, high: float) -> bytes | None:
-    """PNG of two flat square images (d,) with values in [low, high] and of their difference around middle grey; None for other shapes."""
+    """PNG of two flat square images (d,) with values in [low, high] and of their difference, stretched to all greys; None for others."""
     side = math.isqrt(len(original))
     if side * side != len(original) or side < 4 or side > 256 or not high > low:
         return None
     panels = [(image - low) / (high - low) for image in (original, changed)]
-    panels.append(0.5 + (panels[1] - panels[0]) / 2.0)
+    change = panels[1] - panels[0]
+    panels.append(0.5 + change / (2.0 * max(float(np.abs(change).max()), 1e-12)))
     gap = np.ones((side, 1))
     row = np.hstack([part for panel in panels for part in (panel.reshape(side, side), gap)][:-1])
     grey = np.rint(np.clip(row, 0.0, 1.0) * 255.0).astype(np.uint8)
