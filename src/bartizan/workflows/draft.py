@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bartizan.manifest.addresses import check_uri
 from bartizan.model.errors import InputError, Place, one_line
-from bartizan.workflows.drafting import artefacts, infrastructure, programs
+from bartizan.workflows.drafting import artefacts, hints, infrastructure, programs, toolboxes
+from bartizan.workflows.drafting.corpora import corpora
 from bartizan.workflows.drafting.folder import MAX_ENTRIES, Holdings, walk
 from bartizan.workflows.drafting.pages import page
 from bartizan.workflows.drafting.part import Part, shown, unique
@@ -28,7 +29,7 @@ def draft(folder: Path, *, name: str | None = None) -> str:
     holdings = walk(folder)
     facts = sorted(facts_of(holdings), key=lambda fact: fact.file.path)
     remarks = _remarks(holdings)
-    datasets = _fitting(artefacts.datasets(holdings), remarks)
+    datasets = _fitting([*artefacts.datasets(holdings), *corpora(holdings, facts)], remarks)
     assets = _fitting(_assets(holdings, facts, remarks), remarks)
     _hint(facts, assets, datasets)
     called = one_line(name if name is not None else folder.resolve().name, 200).encode("utf-8", "replace").decode()
@@ -45,21 +46,24 @@ def _assets(holdings: Holdings, facts: Sequence[Facts], remarks: list[str]) -> l
     rest = [
         *(part for part in tracked if part.kind == "registry"),
         *programs.pipelines(facts),
-        *programs.endpoints(facts),
         *infrastructure.interfaces(holdings),
         *infrastructure.containers(holdings),
         *infrastructure.clusters(holdings),
         *infrastructure.dependencies(holdings),
     ]
-    first = _fitting([*models, *stores], remarks)
+    registered = toolboxes.registered(facts)
+    first = _fitting([*models, *stores, *registered.values(), *toolboxes.servers(holdings)], remarks)
     unique(first)
     present = {id(part) for part in first}
     apps = programs.applications(
         facts,
         {library: part.id for library, part in kept.items() if id(part) in present},
         {model: part.id for model, part in named.items() if id(part) in present},
+        {key: part.id for key, part in registered.items() if id(part) in present},
     )
-    return [*first, *apps, *rest]
+    apps = _fitting(apps, remarks)
+    unique([*first, *apps])
+    return [*first, *apps, *programs.endpoints(facts, apps), *rest]
 
 
 def _fitting(parts: list[Part], remarks: list[str]) -> list[Part]:
@@ -83,6 +87,10 @@ def _hint(facts: Sequence[Facts], assets: list[Part], datasets: list[Part]) -> N
     """Say beside a question what the source mentions; ids are made unique over both sections first."""
     unique([*assets, *datasets])
     models = [part for part in assets if part.kind == "model"]
+    apps = [part for part in assets if part.kind in ("llm-app", "agent")]
+    hints.learning(facts, models)
+    hints.execution(facts, apps)
+    hints.tooling(facts, apps, [part for part in assets if part.kind == "tool" and "uri" in part.said])
     by_code = {fact.file.path: fact for fact in facts}
     trainers = {part.id: programs.mentions(by_code[str(part.said["code"])], datasets) for part in assets if part.kind == "pipeline"}
     for part in assets:
@@ -91,7 +99,9 @@ def _hint(facts: Sequence[Facts], assets: list[Part], datasets: list[Part]) -> N
             continue
         named = programs.mentions(fact, models)
         if named:
-            part.hints["produces" if part.kind == "pipeline" else "serves"] = f"The source mentions: {shown(named)}"
+            hint = f"The source mentions: {shown(named)}"
+            part.hints["produces" if part.kind == "pipeline" else "serves"] = hint
+            part.notes += [hint] if "serves" in part.said else []
         for model in models:
             if part.kind == "pipeline" and model.id in named and trainers[part.id]:
                 model.hints["trained_on"] = f"{one_line(str(part.said['code']), 200)} mentions it with: {shown(trainers[part.id])}"

@@ -12,7 +12,24 @@ from bartizan.workflows.drafting.folder import File, Holdings
 from bartizan.workflows.drafting.part import Part, shown, slug
 
 _DATA = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".feather", ".arrow", ".avro", ".orc"})
-_ARRAYS = frozenset({Format.NUMPY})
+_LEARNT = frozenset(
+    {
+        "model",
+        "models",
+        "weight",
+        "weights",
+        "checkpoint",
+        "checkpoints",
+        "ckpt",
+        "params",
+        "parameters",
+        "coef",
+        "coefs",
+        "classifier",
+        "net",
+    }
+)
+"""Words in the path of a NumPy file that hint at a model; without one it is data."""
 _SHARD = re.compile(r"[-_.]\d{5}-of-\d{5}(?=\.)")
 _STAGES = (
     ("train", Stage.TRAIN), ("training", Stage.TRAIN), ("val", Stage.VALIDATION), ("valid", Stage.VALIDATION), ("dev", Stage.VALIDATION),
@@ -57,7 +74,7 @@ def models(holdings: Holdings, covered: tuple[str, ...]) -> list[Part]:
         named = format_of(file.name)
         proved = told_by_bytes(holdings.head(file, 512)) if file.size else None
         told = _agreed(named, proved)
-        if told is None or told in _ARRAYS or any(file.path.startswith(f"{folder}/") for folder in covered):
+        if told is None or _is_data(file, told) or any(file.path.startswith(f"{folder}/") for folder in covered):
             continue
         whole = _SHARD.sub("", file.path)
         if whole in parts:
@@ -72,6 +89,19 @@ def models(holdings: Holdings, covered: tuple[str, ...]) -> list[Part]:
     return list(parts.values())
 
 
+def _is_data(file: File, told: Format | None) -> bool:
+    """Whether a NumPy file, by the words of its name and of its folder, is data and no model."""
+    words = set(re.split(r"[^a-z]+", file.name.lower()))
+    if not any(word in words for word, _ in _STAGES):
+        words.update(re.split(r"[^a-z]+", file.parent.rpartition("/")[2].lower()))
+    return told is Format.NUMPY and not words & _LEARNT
+
+
+def _arrays(holdings: Holdings, file: File) -> bool:
+    """Whether a file named .npy or .npz is data: its first bytes may say that it is something else."""
+    return file.suffix in (".npy", ".npz") and _is_data(file, _agreed(Format.NUMPY, told_by_bytes(holdings.head(file, 512))))
+
+
 def _agreed(named: Format | None, proved: Format | None) -> Format | None:
     """The bytes win over the name, but joblib writes pickles and old torch files begin as one."""
     if proved is Format.PICKLE and named in (Format.JOBLIB, Format.TORCH):
@@ -81,7 +111,7 @@ def _agreed(named: Format | None, proved: Format | None) -> Format | None:
 
 def datasets(holdings: Holdings) -> list[Part]:
     """A part for every data file, or for the folder that holds many of one type."""
-    files = [file for file in holdings.files if file.suffix in _DATA]
+    files = [file for file in holdings.files if file.suffix in _DATA or _arrays(holdings, file)]
     parts: list[Part] = []
     for (parent, suffix), group in groupby(sorted(files, key=lambda f: (f.parent, f.suffix, f.path)), key=lambda f: (f.parent, f.suffix)):
         members = list(group)

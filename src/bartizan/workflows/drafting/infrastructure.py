@@ -23,12 +23,17 @@ _SCHEMES = re.compile(r"""["']?securitySchemes["']?\s*:|["']?securityDefinitions
 _TITLE = re.compile(r"""^\s*["']?title["']?\s*:\s*["']?([^"'\n,]{1,120})""", re.MULTILINE)
 
 
+def installs(name: str) -> bool:
+    """Whether a file of this name lists packages to install."""
+    return _DEPENDENCIES.fullmatch(name) is not None
+
+
 def dependencies(holdings: Holdings) -> list[Part]:
     """A part for every file that names packages to install."""
     found = []
     for file in holdings.files:
         project = file.name in ("pyproject.toml", "setup.py", "setup.cfg") and _PROJECT.search(holdings.text(file, _LOOK))
-        if project or _DEPENDENCIES.fullmatch(file.name):
+        if project or installs(file.name):
             where = file.parent.rpartition("/")[2]
             name = slug(f"{where} {file.name.rpartition('.')[0] or file.name}", "dependencies")
             found.append(Part(id=name, kind="dependencies", said={"uri": file.path}, names=[file.name]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import typing
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from enum import Enum
 
 from bartizan.documents.scalars import ANSWERS, NULLS
@@ -50,6 +51,7 @@ _ASSET = {
     "third_party": "Is it made or run by somebody else?",
     "trained_on": "Which data sets was it trained on?",
     "tested_on": "Which data sets was it tested on?",
+    "online_learning": "Does it go on learning while it is used?",
     "output": "What does a caller get to see of a prediction?",
     "serves": "Which assets does it serve?",
     "url": "Where does it answer? (http://host:port/path)",
@@ -59,6 +61,8 @@ _ASSET = {
     "uses": "Which models does it use?",
     "tools": "Which tools can it call?",
     "retrieves_from": "Which stores does it read from?",
+    "effects": "What can a call of it do?",
+    "approval": "Does a person approve each call?",
     "memory": "What does it remember?",
     "autonomy": "How far does it act by itself?",
     "renders": "What shows its output (html, markdown, a terminal, ...)?",
@@ -78,8 +82,13 @@ _UNASKED: dict[Kind, tuple[str, ...]] = {
     Kind.AGENT: ("source", "revision"),
 }
 """Fields that are not asked of a kind, although they fit; of every other kind: source, revision and uses."""
-_NOT_OF_OTHERS = ("framework", "trained_on", "tested_on", "signed", "zone")
+_NOT_OF_OTHERS = ("framework", "online_learning", "trained_on", "tested_on", "signed", "zone")
 """Fields that nobody can answer for a model behind somebody else's interface."""
+_OF_SERVERS = ("zone", "url", "authn", "authz", "quota")
+"""Fields that say nothing of a tool that is a function of its application."""
+_LONG = 6
+"""More words than these that a field may hold are not repeated for every entry."""
+_SHOWN = 3
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*")
 
 
@@ -97,17 +106,26 @@ def page(name: str, datasets: Sequence[Part], assets: Sequence[Part], remarks: S
 def _section(title: str, parts: Sequence[Part]) -> list[str]:
     if not parts:
         return [f"# No {title} were found. Which are there?", f"# {title}:", ""]
+    long = _long(parts)
+    lines = [f"# {field} is one of: {', '.join(words)}" for field, words in long.items()]
     if all(title == "datasets" and "stage" not in part.said for part in parts):
-        return [f"# {title}:", *(line for part in parts for line in _part(part)), ""]
-    return [f"{title}:", *(line for part in parts for line in _part(part)), ""]
+        return [*lines, f"# {title}:", *(line for part in parts for line in _part(part, long)), ""]
+    return [*lines, f"{title}:", *(line for part in parts for line in _part(part, long)), ""]
 
 
-def _part(part: Part) -> list[str]:
+def _long(parts: Sequence[Part]) -> dict[str, list[str]]:
+    """The fields of a section that are asked more than once and take one of so many words that these stand once, at its top."""
+    asked = Counter((Dataset if part.kind == "dataset" else Asset, field) for part in parts for field in _questions(part))
+    return {field: _choices(shape, field) for (shape, field), times in asked.items() if times > 1 and len(_choices(shape, field)) > _LONG}
+
+
+def _part(part: Part, long: Collection[str] = ()) -> list[str]:
     """The lines of one entry; a data set whose required stage is not known is a question as a whole."""
     lines = [f"  # {one_line(note)}" for note in part.notes]
     known = {"kind": part.kind, **part.said} if part.kind != "dataset" else part.said
     body = [f"{field}: {_written(value)}" for field, value in known.items()]
-    asked = [_question(Dataset if part.kind == "dataset" else Asset, f, t, part.hints.get(f)) for f, t in _questions(part).items()]
+    shape = Dataset if part.kind == "dataset" else Asset
+    asked = [_question(shape, f, t, part.hints.get(f), shorten=f in long) for f, t in _questions(part).items()]
     if part.kind == "dataset" and "stage" not in part.said:
         body.insert(0, asked.pop(0).removeprefix("# "))
         bare = [text.removeprefix("# ") for text in asked]
@@ -117,17 +135,22 @@ def _part(part: Part) -> list[str]:
 
 def _questions(part: Part) -> dict[str, str]:
     if part.kind == "dataset":
-        return {field: text for field, text in _DATASET.items() if field not in part.said}
+        skipped: tuple[str, ...] = ("label",) if part.said.get("stage") == "rag" else ()
+        return {field: text for field, text in _DATASET.items() if field not in part.said and field not in skipped}
     kind = Kind(part.kind)
-    skipped: tuple[str, ...] = _UNASKED.get(kind, ("source", "revision", "uses"))
+    skipped = _UNASKED.get(kind, ("source", "revision", "uses"))
     if part.said.get("third_party") is True:
         skipped += _NOT_OF_OTHERS
+    if kind is Kind.TOOL and "code" in part.said:
+        skipped += _OF_SERVERS
     asked = {f: t for f, t in _ASSET.items() if f not in part.said and kind in TRAIT_KINDS[f] and f not in skipped}
     return asked | ({"runs": "Which assets install these packages?"} if kind is Kind.DEPENDENCIES else {})
 
 
-def _question(shape: type, field: str, text: str, hint: str | None = None) -> str:
+def _question(shape: type, field: str, text: str, hint: str | None = None, *, shorten: bool = False) -> str:
     choices = _choices(shape, field)
+    if shorten:
+        choices = [*choices[:_SHOWN], "... see above"]
     tail = f" ({', '.join(choices)})" if choices else ""
     return f"# {field}: ?  {text}{tail}" + (f"  {one_line(hint, 400)}" if hint else "")
 
@@ -156,6 +179,6 @@ def _written(value: str | bool | list[str]) -> str:
 
 
 def _flows(assets: Sequence[Part]) -> list[str]:
-    served = next((part.id for part in assets if part.kind in ("endpoint", "llm-app", "agent")), "api")
+    served = next((part.id for kind in ("endpoint", "llm-app", "agent") for part in assets if part.kind == kind), "api")
     lines = ["# What data moves between these, over what, and is any of it written by outsiders?", "# flows:"]
     return [*lines, f"#   - {{from: customer, to: {served}, data: [request], protocol: https}}"]

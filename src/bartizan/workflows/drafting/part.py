@@ -13,7 +13,7 @@ from bartizan.model.errors import one_line
 class Part(msgspec.Struct, kw_only=True):
     """One entry of a section. `said` are fields with values that a file proves, `hints` add to the question for a field, `notes` say why.
 
-    `kind` is an asset's kind, or "dataset". `names` are strings by which source code may refer to it.
+    `kind` is an asset's kind, or "dataset". `names` are strings by which source code may refer to it, `files` the sources it was told by.
     """
 
     id: str
@@ -22,6 +22,7 @@ class Part(msgspec.Struct, kw_only=True):
     hints: dict[str, str] = {}
     notes: list[str] = []
     names: list[str] = []
+    files: list[str] = []
 
 
 def slug(text: str, fallback: str) -> str:

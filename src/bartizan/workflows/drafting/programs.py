@@ -12,8 +12,9 @@ from bartizan.workflows.drafting.part import Part, shown, slug
 from bartizan.workflows.drafting.sources import Facts, libraries
 
 
-def endpoints(facts: Sequence[Facts]) -> list[Part]:
-    """A part for every file that makes a web application."""
+def endpoints(facts: Sequence[Facts], apps: Sequence[Part] = ()) -> list[Part]:
+    """A part for every file that makes a web application; it serves the one of `apps` that the same file is part of."""
+    behind = {path: app.id for app in apps for path in app.files}
     parts = []
     for fact in facts:
         if not fact.web or fact.notebook:
@@ -25,14 +26,21 @@ def endpoints(facts: Sequence[Facts]) -> list[Part]:
         if fact.title and one_line(fact.title):
             part.said = {"title": one_line(fact.title, 200), **part.said}
         part.notes.append(_because(fact, fact.web))
+        if fact.file.path in behind:
+            part.said["serves"] = [behind[fact.file.path]]
+            part.id = f"{named}-api" if named == behind[fact.file.path] else named
+            part.notes.append(f"{fact.file.path} is also the source of {behind[fact.file.path]}")
         parts.append(part)
     return parts
 
 
-def applications(facts: Sequence[Facts], stores: dict[str, str], models: dict[str, str]) -> list[Part]:
+def applications(
+    facts: Sequence[Facts], stores: dict[str, str], models: dict[str, str], tools: dict[tuple[str, str], str] | None = None
+) -> list[Part]:
     """A part for every folder whose sources call language models: an agent where they run an agent loop or hand tools to the model.
 
-    `stores` and `models` are the ids of the stores and models drafted, by library and by name.
+    `stores` and `models` are the ids of the stores and models drafted, by library and by name, `tools` those of the tools by source and
+    name. An agent has the tools that a source registers which also runs its loop or asks the model.
     """
     asking = sorted((f for f in facts if f.language or f.agent), key=lambda f: (f.file.parent, f.file.path))
     parts = []
@@ -48,6 +56,10 @@ def applications(facts: Sequence[Facts], stores: dict[str, str], models: dict[st
             part.said["uses"] = used
         if kept:
             part.said["retrieves_from"] = kept
+        part.files = [member.file.path for member in members]
+        called = [(tools or {}).get((member.file.path, name)) for member in members for name in member.tools]
+        if agent and any(called):
+            part.said["tools"] = [tool for tool in called if tool is not None]
         part.notes += [_because(member, {**member.language, **member.agent, **member.vectors}) for member in members[:6]]
         parts.append(part)
     return parts

@@ -16,6 +16,7 @@ import msgspec
 
 from bartizan import documents
 from bartizan.workflows.drafting.folder import File, Holdings
+from bartizan.workflows.drafting.registrations import tools_of
 
 MAX_SOURCE = 2**20
 MAX_NOTEBOOK = 8 * 2**20
@@ -31,6 +32,9 @@ class Libraries(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...]
     agent_calls: tuple[str, ...]
     vectors: dict[str, str]
+    protocols: tuple[str, ...]
+    running: tuple[str, ...]
+    learning: tuple[str, ...]
     training: tuple[str, ...]
     training_packages: tuple[str, ...]
     saving: tuple[str, ...]
@@ -67,6 +71,9 @@ class Facts(msgspec.Struct, kw_only=True):
     elsewhere: bool = False
     trains: int = 0
     saves: int = 0
+    learns: dict[str, int] = {}
+    runs: dict[str, int] = {}
+    tools: dict[str, int] = {}
     strings: set[str] = set()
 
     @property
@@ -138,6 +145,9 @@ class _Reading:
                 self.facts.strings.add(node.value[:300])
         for call in sorted(self.calls, key=lambda c: (c.lineno, c.col_offset)):
             self._called(call)
+            self._noted(call)
+        models = self.facts.language or self.facts.agent or any(package in self.packages for package in self.known.protocols)
+        self.facts.tools = tools_of(tree, self._dotted, bool(models))
         return self.facts
 
     def _imported(self, module: str, line: int) -> None:
@@ -174,6 +184,17 @@ class _Reading:
             self.facts.trains = self.facts.trains or call.lineno
         if trained and last in self.known.saving:
             self.facts.saves = self.facts.saves or call.lineno
+
+    def _noted(self, call: ast.Call) -> None:
+        """Calls that prove nothing of a part, but belong beside a question."""
+        dotted = self._dotted(call.func)
+        last = dotted.rpartition(".")[2]
+        if last in self.known.learning and "." in dotted:
+            self.facts.learns.setdefault(last, call.lineno)
+        shell = _keyword(call, "shell")
+        with_shell = isinstance(shell, ast.Constant) and shell.value is True
+        if dotted in self.known.running or with_shell:
+            self.facts.runs.setdefault(f"{dotted.removeprefix('?.')}{' with shell=True' if with_shell else ''}", call.lineno)
 
     def _asked(self, call: ast.Call, dotted: str) -> None:
         """A call to a language model: it names the model, or another place than the vendor's."""
