@@ -144,12 +144,13 @@ def test_documents_without_a_vector_store_are_no_data(tmp_path: Path) -> None:
 
 
 def test_one_file_that_is_web_and_language_application_is_connected(tmp_path: Path) -> None:
-    source = "from flask import Flask\napp = Flask(__name__)\n" + LOOP
-    text, system = drafted(tmp_path, {"app.py": source, "other/web.py": "import flask\nflask.Flask('y')\n"})
+    source = "from flask import Flask\napp = Flask(__name__)\nopen('spam.onnx')\n" + LOOP
+    text, system = drafted(tmp_path, {"app.py": source, "spam.onnx": "x", "other/web.py": "import flask\nflask.Flask('y')\n"})
     (agent,) = of_kind(system, Kind.AGENT)
     served = {endpoint.id: endpoint.serves for endpoint in of_kind(system, Kind.ENDPOINT)}
     assert (agent.id, served) == ("app", {"app-api": ("app",), "web": None})
     assert "app.py is also the source of app" in text
+    assert "# It may serve more: the source mentions spam\n" in text
     assert "from: customer, to: app-api" in text
 
 

@@ -98,10 +98,10 @@ def _hint(facts: Sequence[Facts], assets: list[Part], datasets: list[Part]) -> N
         if fact is None:
             continue
         named = programs.mentions(fact, models)
-        if named:
-            hint = f"The source mentions: {shown(named)}"
-            part.hints["produces" if part.kind == "pipeline" else "serves"] = hint
-            part.notes += [hint] if "serves" in part.said else []
+        if named and "serves" not in part.said:
+            part.hints["produces" if part.kind == "pipeline" else "serves"] = f"The source mentions: {shown(named)}"
+        elif "serves" in part.said:
+            hints.serving(part, named, [app for app in apps if fact.file.path in app.files])
         for model in models:
             if part.kind == "pipeline" and model.id in named and trainers[part.id]:
                 model.hints["trained_on"] = f"{one_line(str(part.said['code']), 200)} mentions it with: {shown(trainers[part.id])}"

@@ -43,6 +43,14 @@ def tooling(facts: Sequence[Facts], apps: Sequence[Part], servers: Sequence[Part
             app.notes.append(f"it may have more tools: {app.hints['tools']}")
 
 
+def serving(endpoint: Part, named: Sequence[str], served: Sequence[Part]) -> None:
+    """Note which models the source of an endpoint mentions that the applications it serves do not use."""
+    used = {id for app in served for id in _listed(app, "uses")}
+    beside = [id for id in named if id not in used]
+    if beside:
+        endpoint.notes.append(f"It may serve more: the source mentions {shown(beside)}")
+
+
 def near(fact: Facts, app: Part) -> bool:
     """Whether the source lies in the folder of the application's sources or below it; the top counts only with its own files, and with
     those that register tools."""
@@ -52,6 +60,11 @@ def near(fact: Facts, app: Part) -> bool:
     if fact.file.parent == home:
         return True
     return fact.file.path.startswith(f"{home}/") if home else bool(fact.tools)
+
+
+def _listed(part: Part, field: str) -> list[str]:
+    value = part.said.get(field)
+    return value if isinstance(value, list) else []
 
 
 def _add(part: Part, field: str, text: str) -> None:
