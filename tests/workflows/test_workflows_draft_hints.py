@@ -131,10 +131,32 @@ def test_documents_that_a_source_with_a_vector_store_names_are_rag_data(tmp_path
     files = {"app.py": source, "knowledge/a.md": "a", "knowledge/deep/b.txt": "b", "README.md": "r", "requirements.txt": ""}
     text, system = drafted(tmp_path, files | {f"guide/{i}.md": "g" for i in range(3)} | {"few/1.md": "f", "app.json": "{}"})
     assert [(data.uri, data.stage) for data in system.datasets] == [("knowledge", Stage.RAG)]
-    assert "app.py names it and uses chromadb" in text
+    assert "app.py reads its files and uses chromadb" in text
     assert "It lies near app.py, which uses chromadb: rag if that reads it." in line_of(text, "stage: ?", "app.py")
     assert "  #   uri: guide" in text
     assert "uri: few" not in text
+
+
+@pytest.mark.parametrize(
+    ("use", "stated"),
+    [
+        ("SimpleDirectoryReader('docs')", True),
+        ("DirectoryLoader(path='./docs/', glob='**/*.md')", True),
+        ("HERE = Path(__file__).parent\nDOCS = HERE / 'docs'\nfor a in sorted(DOCS.glob('*.md')): ...", True),
+        ("DOCS = 'bot/docs/'\nfor a in Path(DOCS).rglob('*.md'): ...", True),
+        ("os.walk(str(HERE / 'docs'))", True),
+        ("glob.glob('docs/**/*.md')", True),
+        ("chromadb.Client().create_collection('docs')", False),
+        ("(HERE / 'docs' / '1.md').read_text()", False),
+        ("open('docs/1.md')", False),
+        ("HERE = HERE / HERE\nHERE.glob('*')", False),
+    ],
+)
+def test_only_a_call_that_reads_a_folder_makes_it_a_folder_of_documents(tmp_path: Path, use: str, stated: bool) -> None:
+    files = {"bot/app.py": f"import chromadb\n{use}\n", "bot/docs/1.md": "1", "bot/docs/2.md": "2", "bot/docs/3.txt": "3"}
+    text, system = drafted(tmp_path, files)
+    assert [(data.uri, data.stage) for data in system.datasets] == ([("bot/docs", Stage.RAG)] if stated else [])
+    assert "uri: bot/docs" in text
 
 
 def test_documents_without_a_vector_store_are_no_data(tmp_path: Path) -> None:

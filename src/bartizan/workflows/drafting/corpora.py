@@ -22,15 +22,18 @@ def corpora(holdings: Holdings, facts: Sequence[Facts]) -> list[Part]:
     if not keeping:
         return []
     direct, whole = _counted(holdings)
+    named = [(fact, _named(fact)) for fact in keeping]
     parts: dict[str, Part] = {}
+    around: set[str] = set()
     for folder in sorted(whole):
-        naming = next((fact for fact in keeping if _names(fact, folder)), None)
-        if naming is not None and not _inside(folder, parts):
+        naming = next((fact for fact, names in named if folder in names), None)
+        if naming is not None and parts.keys().isdisjoint(_way(folder)):
             parts[folder] = _part(folder, whole[folder], "rag")
-            parts[folder].notes.append(f"{naming.file.path} names it and uses {shown(sorted(naming.vectors))}")
+            parts[folder].notes.append(f"{naming.file.path} reads its files and uses {shown(sorted(naming.vectors))}")
+            around.update(_way(folder))
     for folder in sorted(direct):
         near = next((fact for fact in keeping if _near(fact.file.parent, folder)), None)
-        if near is not None and direct[folder] >= _FEW and not _inside(folder, parts):
+        if near is not None and direct[folder] >= _FEW and folder not in around and parts.keys().isdisjoint(_way(folder)):
             parts[folder] = _part(folder, direct[folder], None)
             parts[folder].hints["stage"] = f"It lies near {near.file.path}, which uses {shown(sorted(near.vectors))}: rag if that reads it."
     return [parts[folder] for folder in sorted(parts)]
@@ -45,8 +48,7 @@ def _counted(holdings: Holdings) -> tuple[Counter[str], Counter[str]]:
         if file.suffix not in _DOCUMENTS or not file.parent or stem in _ABOUT or installs(file.name):
             continue
         direct[file.parent] += 1
-        steps = file.parent.split("/")
-        whole.update("/".join(steps[:i]) for i in range(1, len(steps) + 1))
+        whole.update(_way(file.parent))
     return direct, whole
 
 
@@ -58,23 +60,24 @@ def _part(folder: str, documents: int, stage: str | None) -> Part:
     return part
 
 
-def _names(fact: Facts, folder: str) -> bool:
-    """Whether a text in the source is this folder, seen from the top or from the source's own folder, or a pattern of files in it."""
-    paths = {folder}
-    if fact.file.parent and folder.startswith(f"{fact.file.parent}/"):
-        paths.add(folder[len(fact.file.parent) + 1 :])
-    for text in fact.strings:
-        plain = text.removeprefix("./").rstrip("/")
-        if any(plain == path or (plain.startswith(f"{path}/") and "\n" not in plain) for path in paths):
-            return True
-    return False
+def _named(fact: Facts) -> set[str]:
+    """The folders whose files the source reads, each seen from the top and from its own folder; of a pattern the part before it."""
+    found = set()
+    for text in fact.folders:
+        steps = text.removeprefix("./").rstrip("/").split("/")
+        fixed = next((i for i, step in enumerate(steps) if any(sign in step for sign in "*?[")), len(steps))
+        found.add("/".join(steps[:fixed]))
+    home = f"{fact.file.parent}/" if fact.file.parent else ""
+    return {path for path in found | {f"{home}{path}" for path in found} if path}
+
+
+def _way(path: str) -> list[str]:
+    """The folder and those that it lies in, the topmost first."""
+    steps = path.split("/")
+    return ["/".join(steps[:i]) for i in range(1, len(steps) + 1)]
 
 
 def _near(home: str, folder: str) -> bool:
     """Whether the folder is the source's own, lies below it, or beside it."""
     above = folder.rpartition("/")[0]
     return folder == home or above in (home, home.rpartition("/")[0]) or (bool(home) and folder.startswith(f"{home}/"))
-
-
-def _inside(folder: str, chosen: dict[str, Part]) -> bool:
-    return any(folder == other or folder.startswith(f"{other}/") or other.startswith(f"{folder}/") for other in chosen)

@@ -35,6 +35,7 @@ class Libraries(msgspec.Struct, frozen=True, kw_only=True):
     protocols: tuple[str, ...]
     running: tuple[str, ...]
     learning: tuple[str, ...]
+    listing: tuple[str, ...]
     training: tuple[str, ...]
     training_packages: tuple[str, ...]
     saving: tuple[str, ...]
@@ -75,6 +76,7 @@ class Facts(msgspec.Struct, kw_only=True):
     runs: dict[str, int] = {}
     tools: dict[str, int] = {}
     strings: set[str] = set()
+    folders: set[str] = set()
 
     @property
     def notebook(self) -> bool:
@@ -124,6 +126,7 @@ class _Reading:
         self.known = libraries()
         self.names: dict[str, str] = {}
         self.constants: dict[str, str] = {}
+        self.places: dict[str, ast.expr] = {}
         self.calls: list[ast.Call] = []
         self.packages: dict[str, int] = {}
 
@@ -139,7 +142,9 @@ class _Reading:
                     self.names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
                 self.constants |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
-            elif isinstance(node, ast.Call):
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call | ast.BinOp):
+                self.places |= {target.id: node.value for target in node.targets if isinstance(target, ast.Name)}
+            if isinstance(node, ast.Call):
                 self.calls.append(node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(self.facts.strings) < _MAX_STRINGS:
                 self.facts.strings.add(node.value[:300])
@@ -191,10 +196,34 @@ class _Reading:
         last = dotted.rpartition(".")[2]
         if last in self.known.learning and "." in dotted:
             self.facts.learns.setdefault(last, call.lineno)
+        if last in self.known.listing and len(self.facts.folders) < _MAX_STRINGS:
+            self.facts.folders.update(self._listed(call))
         shell = _keyword(call, "shell")
         with_shell = isinstance(shell, ast.Constant) and shell.value is True
         if dotted in self.known.running or with_shell:
             self.facts.runs.setdefault(f"{dotted.removeprefix('?.')}{' with shell=True' if with_shell else ''}", call.lineno)
+
+    def _listed(self, call: ast.Call) -> Iterator[str]:
+        """The folders and patterns whose files a call reads: what it is given, or of a path's method what the path is."""
+        given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in ("path", "input_dir", "pathname", "top"))]
+        paths = [path for path in map(self._place, given) if path]
+        home = self._place(call.func.value) if isinstance(call.func, ast.Attribute) else None
+        for path in [home] if home else paths:
+            yield path[:300]
+
+    def _place(self, node: ast.expr, depth: int = 0) -> str | None:
+        """The path that an expression writes: a text, `Path(text)`, or texts joined by `/` behind a folder that is not known."""
+        text = self._text(node)
+        if text is not None or depth > 8:
+            return text
+        if isinstance(node, ast.Name) and node.id in self.places:
+            return self._place(self.places[node.id], depth + 1)
+        if isinstance(node, ast.Call) and node.args and self._dotted(node.func).rpartition(".")[2] in ("Path", "PurePath", "str"):
+            return self._place(node.args[0], depth + 1)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            left, right = self._place(node.left, depth + 1), self._place(node.right, depth + 1)
+            return f"{left.rstrip('/')}/{right}" if left and right else right
+        return None
 
     def _asked(self, call: ast.Call, dotted: str) -> None:
         """A call to a language model: it names the model, or another place than the vendor's."""
