@@ -166,6 +166,7 @@ def _facts() -> dict[str, Fact]:
         _derived("exposed", NODE_KINDS, "zone"),
         _derived("modality", frozenset({Kind.MODEL}), "task", Modality),
         _derived("personal_data", frozenset({Kind.DATASET}), "subjects"),
+        _derived("outside_writers", frozenset({Kind.DATASET}), "writers"),
         _derived("crosses_boundary", frozenset(), "zone", flow=True),
         *(_derived(name, system, "assets") for name in ("has_ai", "has_llm", "has_agent")),
     ):

@@ -10,7 +10,6 @@ from bartizan.catalog import predicates
 from bartizan.model.errors import Place
 from bartizan.model.system import Kind, System
 from bartizan.model.threats import Question, Threat, ThreatInstance, ThreatModel
-from bartizan.threatmodel import sentences
 from bartizan.threatmodel.evaluation import Evaluator
 from bartizan.threatmodel.explanation import Explanation
 from bartizan.threatmodel.graph import Graph, Node
@@ -68,12 +67,11 @@ def _instances(threat: Threat, predicate: predicates.Predicate, evaluator: Evalu
 
 
 def _instance(threat: Threat, node: Node, explanation: Explanation, *, certain: bool, priority: float) -> ThreatInstance:
-    plain = sentences.of_kind(node)  # worth saying only where there is nothing else to say
     return ThreatInstance(
         threat=threat.id,
         element=node.id,
         certain=certain,
-        because=tuple(fact for fact in explanation.because if fact != plain) or (plain,),
+        because=explanation.because(node),
         path=explanation.path,
         questions=explanation.questions(),
         priority=priority,

@@ -102,6 +102,7 @@ class Evaluator:
             "trust": lambda item: item.zone.trust if item.zone is not None else None,
             "modality": lambda item: MODALITIES.get(item.item.task),
             "personal_data": _personal,
+            "outside_writers": self._written_from_outside,
             "exposed": self.exposed,
             "crosses_boundary": lambda item: item.crosses,
             "has_ai": lambda _: self._has(AI_KINDS),
@@ -230,6 +231,18 @@ class Evaluator:
         """The nodes that an inverse relation leads to if what they leave undeclared turns out that way."""
         field = INVERSES.get(relation.name)
         return () if field is None or not isinstance(item, Node) else self.graph.may_name(field, item)
+
+    def writing_actors(self, node: Node) -> Sequence[Node]:
+        """The declared writers of a data set that are actors of the manifest; names of roles are not."""
+        writers = node.item.writers if isinstance(node.item, Dataset) else None
+        known = (self.graph.by_id.get(writer) for writer in writers or ())
+        return [actor for actor in known if actor is not None and actor.kind is Kind.ACTOR]
+
+    def _written_from_outside(self, node: Node) -> Truth:
+        """Whether an actor from a zone that is not the organisation's own writes into the data set."""
+        if not isinstance(node.item, Dataset) or node.item.writers is None:
+            return None
+        return disjunction(None if a.zone is None else a.zone.trust in (Trust.NONE, Trust.PARTNER) for a in self.writing_actors(node))
 
     def _has(self, kinds: frozenset[Kind]) -> bool:
         return any(self.graph.of_kind[kind] for kind in kinds)

@@ -7,11 +7,11 @@ from itertools import islice, pairwise
 
 from bartizan.catalog import predicates as p
 from bartizan.catalog.vocabulary import CONNECTIONS, FACTS, Fact, Relation, Sort
-from bartizan.model.system import RELATIONS, Asset, Kind, Trust
+from bartizan.model.system import AI_KINDS, RELATIONS, Asset, Dataset, Kind, Trust
 from bartizan.model.threats import Question
 from bartizan.threatmodel import sentences
 from bartizan.threatmodel.evaluation import INVERSES, Evaluator, Item, Reaching, fits
-from bartizan.threatmodel.graph import Node
+from bartizan.threatmodel.graph import Edge, Node
 
 WITNESSES = 3
 """Most related nodes that one explanation names."""
@@ -20,11 +20,11 @@ ASKED = 8
 
 
 class Explanation:
-    """Collected facts (`because`, each once), the first path, and the unknown facts that keep the outcome unknown."""
+    """Collected facts (each once, with its weight), the first path, and the unknown facts that keep the outcome unknown."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
-        self.because: dict[str, None] = {}
+        self._facts: dict[str, sentences.Weight] = {}
         self.path: tuple[str, ...] = ()
         self.unknown: dict[tuple[str, str], tuple[Fact | Relation, Item]] = {}
 
@@ -35,6 +35,15 @@ class Explanation:
             for (element, field), (term, item) in self.unknown.items()
         )
 
+    def because(self, node: Node) -> tuple[str, ...]:
+        """The facts that decide; only where there are none, what is true of `node` beside them, and what it lacks."""
+        told = [fact for fact, weight in self._facts.items() if weight is sentences.Weight.DECIDES]
+        if told:
+            return tuple(told)
+        standing = sentences.of_standing(node, [n.id for n in self.evaluator.graph.nodes if n.kind in AI_KINDS])
+        lacking = [fact for fact, weight in self._facts.items() if weight is sentences.Weight.LACKS]
+        return tuple(dict.fromkeys([*([standing] if standing else []), *lacking])) or (sentences.of_kind(node),)
+
     def explain(self, predicate: p.Predicate, item: Item) -> None:
         """Add what makes `predicate` the way it is for `item`: facts where it is known, questions where it is not."""
         match predicate:
@@ -43,7 +52,7 @@ class Explanation:
             case p.Not():
                 self.explain(predicate.part, item)
             case p.IsKind():
-                self._say(sentences.of_kind(item))
+                self._say(sentences.of_kind(item), sentences.Weight.KIND)
             case p.Compare():
                 self._fact(predicate.fact, item)
             case p.Declared():
@@ -53,8 +62,8 @@ class Explanation:
             case p.Reachable():
                 self._reachable(predicate, item)
 
-    def _say(self, sentence: str) -> None:
-        self.because.setdefault(sentence)
+    def _say(self, sentence: str, weight: sentences.Weight = sentences.Weight.DECIDES) -> None:
+        self._facts[sentence] = min(weight, self._facts.get(sentence, weight))
 
     def _ask(self, term: Fact | Relation, field: str, item: Item) -> None:
         self.unknown.setdefault((item.id, field), (term, item))
@@ -79,13 +88,17 @@ class Explanation:
 
     def _fact(self, fact: Fact, item: Item) -> None:
         if not fits(fact, item):
-            self._say(sentences.of_kind(item))
+            self._say(sentences.of_kind(item), sentences.Weight.KIND)
             return
         value = self.evaluator.value(fact, item)
         if fact.name == "exposed" and isinstance(item, Node):
             self._exposed(item, value)
         elif value is not None:
-            self._say(sentences.of_fact(fact, item, value))
+            self._say(sentences.of_fact(fact, item, value), sentences.weight_of(fact, value))
+        elif fact.name == "outside_writers" and isinstance(item, Node) and isinstance(item.item, Dataset) and item.item.writers is not None:
+            for actor in self.evaluator.writing_actors(item):
+                if actor.zone is None:
+                    self._ask(fact, "zone", actor)
         elif fact.name == "crosses_boundary" and not isinstance(item, Node):
             for end in (item.sender, item.receiver):
                 if end.zone is None:
@@ -100,17 +113,17 @@ class Explanation:
     def _declaration(self, fact: Fact, item: Item) -> None:
         """The value where there is one, the silence where there is none."""
         if not fits(fact, item):
-            self._say(sentences.of_kind(item))
+            self._say(sentences.of_kind(item), sentences.Weight.KIND)
             return
         value = self.evaluator.value(fact, item)
         if value is None or fact.sort is Sort.PART:
-            self._say(sentences.of_declaration(fact, item, value is not None))
+            self._say(sentences.of_declaration(fact, item, value is not None), sentences.weight_of(fact, None))
         else:
-            self._say(sentences.of_fact(fact, item, value))
+            self._say(sentences.of_fact(fact, item, value), sentences.weight_of(fact, value))
 
     def _exposed(self, node: Node, exposed: bool | None) -> None:
         if exposed is False:
-            self._say(sentences.of_fact(FACTS["exposed"], node, False))
+            self._say(sentences.of_fact(FACTS["exposed"], node, False), sentences.Weight.LACKS)
         elif node.zone is not None and node.zone.trust is Trust.NONE:
             self._say(sentences.of_fact(FACTS["trust"], node, node.zone.trust))
         else:
@@ -124,13 +137,13 @@ class Explanation:
     def _related(self, predicate: p.Related, item: Item) -> None:
         relation = predicate.relation
         if not fits(relation, item):
-            self._say(sentences.of_kind(item))
+            self._say(sentences.of_kind(item), sentences.Weight.KIND)
             return
         found = self.evaluator.related(relation, item)
         if found is None:
             self._ask(relation, relation.field or relation.name, item)
         elif not found and self.evaluator.truth(predicate, item) is not None:
-            self._say(sentences.of_absence(relation, item))
+            self._say(sentences.of_absence(relation, item), sentences.Weight.LACKS)
         else:
             self._members(predicate, item, found)
 
@@ -146,7 +159,8 @@ class Explanation:
         chosen = deciding[:WITNESSES] or open_[:ASKED] or [other for _, other in truths[:WITNESSES]]
         for other in chosen:
             if (isinstance(other, Node) and other.kind is not Kind.SYSTEM) or isinstance(predicate.where, p.Always):
-                self._say(sentences.of_link(predicate.relation, item, other))
+                kind = isinstance(item, Edge)
+                self._say(sentences.of_link(predicate.relation, item, other), sentences.Weight.KIND if kind else sentences.Weight.DECIDES)
             self.explain(predicate.where, other)
 
     def _possible_members(self, predicate: p.Related, item: Item) -> None:
@@ -160,7 +174,7 @@ class Explanation:
     def _reachable(self, predicate: p.Reachable, item: Item) -> None:
         truth = self.evaluator.truth(predicate, item)
         if truth is False or not isinstance(item, Node):
-            self._say(f"nothing of that sort reaches {sentences.name(item)}")
+            self._say(f"nothing of that sort reaches {sentences.name(item)}", sentences.Weight.LACKS)
             return
         for source, middle in self._ways(self.evaluator.reaching(predicate), item, truth):
             if not _speaks_of_trust(predicate.source) or source.zone is None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from bartizan.catalog.questions import question_of
-from bartizan.catalog.vocabulary import Fact, Relation, Sort
-from bartizan.model.system import RELATIONS, Authn, Kind, Subject
+from bartizan.catalog.vocabulary import FACTS, Fact, Relation, Sort
+from bartizan.model.system import RELATIONS, Authn, Kind, Logging, Oversight, Stage, Subject
 from bartizan.threatmodel.evaluation import Item
 from bartizan.threatmodel.graph import Edge, Node
+
+
+class Weight(IntEnum):
+    """How much a fact tells a reader, most first."""
+
+    DECIDES = 0
+    LACKS = 1
+    """What a node has not, or is not: said where nothing decides by being there."""
+    KIND = 2
+    """What anybody can see from the name of the threat: that a node is a model, that the system has AI."""
+
 
 SHOWN = 60
 """Longest value, in characters, that a sentence repeats."""
@@ -34,18 +45,73 @@ _TRUTHS = {
     "logs_personal_data": ("logs personal data", "logs no personal data"),
     "multi_tenant": ("serves several tenants", "serves one tenant"),
     "online_learning": ("learns online", "does not learn online"),
+    "outside_writers": ("can be written by an actor from outside", "is written by nobody from outside"),
     "personal_data": ("is about persons", "is not about persons"),
     "physical_input": ("takes input from sensors", "takes no input from sensors"),
     "reproducible": ("can be reproduced", "cannot be reproduced"),
     "rollback": ("can be rolled back", "cannot be rolled back"),
     "shared_accelerator": ("shares its accelerator", "does not share its accelerator"),
     "signed": ("is signed", "is not signed"),
-    "third_party": ("belongs to a third party", "belongs to no third party"),
+    "third_party": ("belongs to a third party", "is the organisation's own"),
     "untrusted": ("carries untrusted content", "carries no untrusted content"),
     "untrusted_content": ("reads untrusted content", "reads no untrusted content"),
     "watermark": ("carries a watermark", "carries no watermark"),
 }
 """A truth value in words; a field that is not here is said by its name."""
+
+_RISKS = frozenset(
+    {
+        "affects_persons",
+        "compressed",
+        "crosses_boundary",
+        "executes_code",
+        "exposed",
+        "federated",
+        "fine_tuned",
+        "has_agent",
+        "has_llm",
+        "high_risk",
+        "logs_personal_data",
+        "multi_tenant",
+        "online_learning",
+        "outside_writers",
+        "personal_data",
+        "physical_input",
+        "shared_accelerator",
+        "third_party",
+        "untrusted",
+        "untrusted_content",
+    }
+)
+"""Facts that tell something where they are true; that they are not is no reason for a threat."""
+
+_NOUNS = {
+    "authenticated": "authentication",
+    "encrypted": "encryption",
+    "runs": "list of what it runs",
+    "signed": "signature",
+    "third_party": "maker",
+}
+"""What is missing where a field, named by an adjective or a verb, is not declared."""
+
+_ORIGINS = {
+    Kind.MODEL: "is loaded from",
+    Kind.CONTAINER: "is built from",
+    Kind.CLUSTER: "is configured in",
+    Kind.DEPENDENCIES: "takes its packages from",
+}
+"""What a path in the manifest is to the node that names it."""
+
+_STATES: dict[tuple[str, Any], str] = {
+    ("logging", Logging.NONE): "the system keeps no log of its decisions (logging none)",
+    ("logging", Logging.PLAIN): "the log of decisions can be altered unnoticed (logging plain)",
+    ("oversight", Oversight.NONE): "nobody oversees what the system decides (oversight none)",
+    ("monitoring", ()): "nothing of the system is watched (monitoring empty)",
+}
+"""Values of the system that a plain 'has' would not explain."""
+
+_FORWARD = {inverse: forward for forward, inverse in RELATIONS.values()}
+"""The relation that a relation is the inverse of."""
 
 _LINKS = {
     "training_sets": ("is trained on {}", "data it is trained on"),
@@ -98,9 +164,15 @@ def of_fact(fact: Fact, item: Item, value: Any) -> str:
         return f"{subject} {yes if value else no}"
     if fact.name in RELATIONS and value:
         return f"{subject} {_LINKS[RELATIONS[fact.name][0]][0].format(_short(_list(value)))}"
+    if (fact.name, value) in _STATES:
+        return _STATES[fact.name, value]
     match fact.name:
         case "kind":
             return of_kind(item)
+        case "uri":
+            return f"{subject} {_ORIGINS.get(item.kind, 'is kept in') if item.kind else 'is at'} {_short(value)}"
+        case "monitoring":
+            return f"the system is watched for {_list(value)} alone"
         case "trust" if isinstance(item, Node) and item.zone is not None:
             return f"{subject} stands in {item.zone.id} (trust {value})"
         case "task" | "modality":
@@ -111,16 +183,40 @@ def of_fact(fact: Fact, item: Item, value: Any) -> str:
         case "authn" if value is not Authn.NONE:
             return f"{subject} has authn {value}, declared and not yet verified"
         case "stage":
-            return f"{subject} is {value} data"
+            return f"{subject} is {'log' if value is Stage.LOGS else value} data"
         case "sensitivity":
             return f"{subject} is {value}"
     shown = _list(value) if isinstance(value, tuple) else str(value)
     return f"{subject} has {_words(fact.name)} {_short(shown)}"
 
 
+def weight_of(fact: Fact, value: Any) -> Weight:
+    """How much it tells that the fact has this value (None: that it is not declared)."""
+    if fact.name in ("has_ai", "kind"):
+        return Weight.KIND
+    if fact.name in _RISKS and not value:
+        return Weight.KIND if value is None else Weight.LACKS
+    return Weight.DECIDES
+
+
+def of_standing(node: Node, ai: list[str]) -> str | None:
+    """Something true about a node of which nothing else decides: its path, what it belongs to, or where it stands; None if unsaid."""
+    if node.kind is Kind.SYSTEM:
+        return f"the system has AI in it: {_short(_list(tuple(ai)))}" if ai else None
+    uri = getattr(node.item, "uri", None)
+    if uri:
+        return of_fact(FACTS["uri"], node, uri)
+    for relation, others in node.related.items():
+        if others and relation in _LINKS:
+            return f"{node.id} {_LINKS[relation][0].format(_short(_list(tuple(n.id for n in others))))}"
+    return None if node.zone is None else of_fact(FACTS["trust"], node, node.zone.trust)
+
+
 def of_declaration(fact: Fact, item: Item, said: bool) -> str:
     """`loans declares no retention`."""
-    return f"{name(item)} declares {'' if said else 'no '}{_words(fact.name)}"
+    if fact.name == "owner" and not said:
+        return f"{name(item)} names no owner"
+    return f"{name(item)} declares {'' if said else 'no '}{_NOUNS.get(fact.name, _words(fact.name))}"
 
 
 def of_link(relation: Relation, item: Item, other: Item) -> str:
@@ -131,7 +227,9 @@ def of_link(relation: Relation, item: Item, other: Item) -> str:
 
 
 def of_absence(relation: Relation, item: Item) -> str:
-    """`scorer has no store it retrieves from`."""
+    """`scorer has no store it retrieves from`; of a relation that other nodes declare, `nothing in the system uses scorer`."""
+    if relation.name in _FORWARD and not isinstance(item, Edge):
+        return f"nothing in the system {_LINKS[_FORWARD[relation.name]][0].format(name(item))}"
     return f"{name(item)} has no {_LINKS[relation.name][1] if relation.name in _LINKS else _words(relation.name)}"
 
 
