@@ -165,3 +165,9 @@ def test_labels_that_outsiders_report_can_be_flipped() -> None:
     )
     (found,) = [i for i in threats_of(reported, load()).certain if i.threat == "label-flipping"]
     assert found.path == ("applicant", "loans")
+
+
+def test_the_writer_from_outside_is_named() -> None:
+    loans = replace(credit().datasets[0], label="default", origin=Origin.OWN, writers=("applicant",))
+    (found,) = [i for i in threats_of(replace(credit(), datasets=(loans,)), load()).certain if i.threat == "label-flipping"]
+    assert "applicant (internet, trust none) writes into loans" in found.because

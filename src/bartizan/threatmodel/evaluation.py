@@ -37,6 +37,8 @@ MODALITIES: dict[Task, Modality] = {
 }
 INVERSES: dict[str, str] = {inverse: field for field, (_, inverse) in RELATIONS.items()}
 """The field whose declarations, on other nodes, make an inverse relation."""
+OUTSIDE = frozenset({Trust.NONE, Trust.PARTNER})
+"""Trust of the zones that are not the organisation's own."""
 _PERSONS = frozenset({Subject.PERSON, Subject.CHILD})
 _LANGUAGE = frozenset({Kind.LLM_APP, Kind.AGENT})
 
@@ -242,7 +244,7 @@ class Evaluator:
         """Whether an actor from a zone that is not the organisation's own writes into the data set."""
         if not isinstance(node.item, Dataset) or node.item.writers is None:
             return None
-        return disjunction(None if a.zone is None else a.zone.trust in (Trust.NONE, Trust.PARTNER) for a in self.writing_actors(node))
+        return disjunction(None if a.zone is None else a.zone.trust in OUTSIDE for a in self.writing_actors(node))
 
     def _has(self, kinds: frozenset[Kind]) -> bool:
         return any(self.graph.of_kind[kind] for kind in kinds)

@@ -10,7 +10,7 @@ from bartizan.catalog.vocabulary import CONNECTIONS, FACTS, Fact, Relation, Sort
 from bartizan.model.system import AI_KINDS, RELATIONS, Asset, Dataset, Kind, Trust
 from bartizan.model.threats import Question
 from bartizan.threatmodel import sentences
-from bartizan.threatmodel.evaluation import INVERSES, Evaluator, Item, Reaching, fits
+from bartizan.threatmodel.evaluation import INVERSES, OUTSIDE, Evaluator, Item, Reaching, fits
 from bartizan.threatmodel.graph import Edge, Node
 
 WITNESSES = 3
@@ -93,6 +93,10 @@ class Explanation:
         value = self.evaluator.value(fact, item)
         if fact.name == "exposed" and isinstance(item, Node):
             self._exposed(item, value)
+        elif fact.name == "outside_writers" and value and isinstance(item, Node):
+            for actor in self.evaluator.writing_actors(item):
+                if actor.zone is not None and actor.zone.trust in OUTSIDE:
+                    self._say(f"{actor.id} ({actor.zone.id}, trust {actor.zone.trust}) writes into {item.id}")
         elif value is not None:
             self._say(sentences.of_fact(fact, item, value), sentences.weight_of(fact, value))
         elif fact.name == "outside_writers" and isinstance(item, Node) and isinstance(item.item, Dataset) and item.item.writers is not None:
