@@ -65,7 +65,7 @@ WEAK = {
     "key used by RUN": (f"FROM {BASE}\nRUN login ghp_{'a1' * 18}\nUSER 1000\n", {("secret", 2)}),
     "secret argument": (f"FROM {BASE}\nARG HF_TOKEN\nUSER 1000\n", {("secret-argument", 2)}),
     "environment file": (f"FROM {BASE}\nCOPY .env /app/\nUSER 1000\n", {("secret-file", 2)}),
-    "private key": (f"FROM {BASE}\nADD keys/id_rsa /root/.ssh/\nUSER 1000\n", {("secret-file", 2)}),
+    "private key": (f"FROM {BASE}\nADD keys/id_rsa /home/app/.ssh/\nUSER 1000\n", {("secret-file", 2)}),
     "remote ADD": (f"FROM {BASE}\nADD https://example.org/m.bin /m\nUSER 1000\n", {("remote-add", 2)}),
     "curl into sh": (
         f"FROM {BASE}\nRUN apt-get update && \\\n  curl -fsSL https://x | sudo -E bash -\nUSER 1000\n",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ipaddress
 import os
 
+from bartizan.model.errors import InputError, Place
+
 VARIABLE = "BARTIZAN_PROBE_HOSTS"
 
 
@@ -21,6 +23,13 @@ def may_ask(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def require(host: str, shown: object, place: Place | None) -> None:
+    """Raise `InputError`, with the option that gives consent, where `host` may not be asked; `shown` is how to name the address."""
+    if not may_ask(host):
+        cure = f"if it is yours to test: bartizan assess --probe {host}"
+        raise InputError(f"{shown} is not on this machine, and nobody consented to asking it", place=place, cure=cure)
 
 
 def consent(hosts: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bartizan.areas.deployment.addresses import has_url
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError, one_line
@@ -28,11 +29,6 @@ _REFUSE = (
 )
 
 
-def _has_url(node: object, _system: object) -> bool:
-    url = getattr(node, "url", None)
-    return isinstance(url, str) and url.lower().startswith(("http://", "https://"))
-
-
 @check(
     "deployment.endpoint_authentication",
     threats=["unauthenticated-inference"],
@@ -40,7 +36,7 @@ def _has_url(node: object, _system: object) -> bool:
     kinds={Kind.ENDPOINT, Kind.SERVICE, Kind.LLM_APP, Kind.AGENT},
     phases={Phase.DEPLOYMENT, Phase.OPERATION},
     cost=Cost.LIVE,
-    applies=_has_url,
+    applies=has_url,
     valid_days=1,
 )
 def endpoint_authentication(job: Job, target: Asset) -> Iterator[Finding]:
@@ -51,16 +47,14 @@ def endpoint_authentication(job: Job, target: Asset) -> Iterator[Finding]:
     stranger and with a made-up credential.
     Fails where an operation serves the request or judges its input instead of refusing the caller; passes where all refuse.
     """
-    from bartizan.adapters.consent import may_ask
+    from bartizan.adapters.consent import require
     from bartizan.areas.deployment.http_client import Client, NoAnswer, split
     from bartizan.areas.deployment.probing import probe
 
     if target.url is None:
         raise InputError(f"'{target.id}' has no url", place=target.at, cure="declare where it answers: url: http://127.0.0.1:8080/predict")
     origin, path = split(target.url.strip(), target.at)
-    if not may_ask(origin.host):
-        cure = f"if it is yours to test: bartizan assess --probe {origin.host}"
-        raise InputError(f"{origin} is not on this machine, and nobody consented to asking it", place=target.at, cure=cure)
+    require(origin.host, origin, target.at)
     try:
         seen = probe(Client(origin, seconds=SECONDS, requests=REQUESTS), path, job.seed)
     except NoAnswer as error:

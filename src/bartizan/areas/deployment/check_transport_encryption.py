@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bartizan.areas.deployment.addresses import has_url
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
@@ -17,11 +18,6 @@ SECONDS = 5.0
 """Longest wait for the connection and the handshake."""
 
 
-def _has_url(node: object, _system: object) -> bool:
-    url = getattr(node, "url", None)
-    return isinstance(url, str) and url.lower().startswith(("http://", "https://"))
-
-
 @check(
     "deployment.transport_encryption",
     threats=["output-tampering"],
@@ -29,7 +25,7 @@ def _has_url(node: object, _system: object) -> bool:
     kinds={Kind.ENDPOINT},
     phases={Phase.DEPLOYMENT, Phase.OPERATION},
     cost=Cost.LIVE,
-    applies=_has_url,
+    applies=has_url,
     valid_days=1,
 )
 def transport_encryption(job: Job, target: Asset) -> Iterator[Finding]:
@@ -38,16 +34,14 @@ def transport_encryption(job: Job, target: Asset) -> Iterator[Finding]:
     Asks the host of the declared url alone; off this machine only with `--probe HOST`. Fails for an address in clear text that others than
     this machine can reach, and for a certificate that the system's trust store refuses. Sends no request.
     """
-    from bartizan.adapters.consent import may_ask
+    from bartizan.adapters.consent import require
     from bartizan.areas.deployment.http_client import split
 
     if target.url is None:
         raise InputError(f"'{target.id}' has no url", place=target.at, cure="declare where it answers: url: https://host/path")
     origin, _ = split(target.url.strip(), target.at)
-    if origin.scheme == "https" and not may_ask(origin.host):
-        cure = f"if it is yours to test: bartizan assess --probe {origin.host}"
-        raise InputError(f"{origin} is not on this machine, and nobody consented to asking it", place=target.at, cure=cure)
     if origin.scheme == "https":
+        require(origin.host, origin, target.at)
         verdict, title, why, remedy = _handshake(origin.host, origin.port)
     elif _loopback(origin.host):
         verdict, title = Verdict.UNKNOWN, f"{target.id} is declared on this machine, in clear text"
