@@ -17,7 +17,8 @@ from bartizan.model.errors import InputError
 @click.option("--stdout", is_flag=True, help="Print the draft instead of writing bartizan.yaml.")
 def command(folder: Path, name: str | None, force: bool, stdout: bool) -> None:
     """Draft DIR/bartizan.yaml from the model files, data, requirements, Dockerfile, Kubernetes files, OpenAPI documents, notebooks,
-    web applications and language-model calls found in DIR. What cannot be known is written as a question, never guessed."""
+    web applications, language-model calls, tools and document folders found in DIR. What cannot be known is written as a question, never
+    guessed. Nothing that is found is run."""
     from bartizan.workflows.draft import draft
     from bartizan.workflows.project import MANIFEST
 
