@@ -3,6 +3,8 @@
 import pytest
 from engine_samples import make
 
+from bartizan import manifest
+from bartizan.engine import registry
 from bartizan.engine.parameters import parameters_of, unused_tolerances
 from bartizan.model.errors import InputError, Place, UnknownName
 from bartizan.model.system import Appetite, Kind
@@ -43,3 +45,12 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_line() -> None:
 def test_keys_that_no_check_answers_to_are_named() -> None:
     appetite = Appetite(tolerances={"privacy": 1.0, "membership": 1.0, "membrship": 1.0, "privacy.membership": 1.0})
     assert unused_tolerances(appetite, [CHECK]) == ("membrship",)
+
+
+def test_a_parameter_that_is_text_is_set_by_text_and_a_number_is_not() -> None:
+    check = registry.get("evasion.tabular_manipulation")
+    head = "bartizan: 1\nsystem: {name: x}\nappetite: {tolerances: {evasion.tabular_manipulation: "
+    told = parameters_of(check, manifest.parse(head + '{immutable: "age, sex", k: 3}}}\n', "m.yaml").appetite)
+    assert (told["immutable"], told["k"]) == ("age, sex", 3)
+    with pytest.raises(InputError, match=r"^m\.yaml:3: parameter 'k' of evasion\.tabular_manipulation must be of type integer"):
+        parameters_of(check, manifest.parse(head + "{k: three}}}\n", "m.yaml").appetite)

@@ -19,7 +19,7 @@ def parameters_of(check: Check, appetite: Appetite, overrides: Mapping[str, Any]
     A tolerance of the manifest applies under one of three keys, the later winning: the check's area (`privacy`), its own
     name (`membership`), its id (`privacy.membership`). A number sets the parameter `tolerance`, if the check has one.
     A table sets parameters by name, where any other character than a letter or digit counts as an underscore
-    (`tpr_at_fpr_0.001` is the parameter `tpr_at_fpr_0_001`); tolerances are numbers, so a switch is 0 or 1. Under an id
+    (`tpr_at_fpr_0.001` is the parameter `tpr_at_fpr_0_001`); a switch is written 0 or 1. Under an id
     every name must be a parameter of the check; under an area or a bare name the rest is meant for other checks.
     Then `overrides` set parameters by their exact names.
     Raises `UnknownName` for a name that is no parameter, `InputError` for a value of the wrong type.
@@ -51,7 +51,7 @@ def unused_tolerances(appetite: Appetite, checks: Iterable[Check]) -> tuple[str,
     return tuple(key for key in appetite.tolerances if key not in known)
 
 
-def _entries(tolerance: float | dict[str, float] | None) -> list[tuple[str, float]]:
+def _entries(tolerance: float | dict[str, float | str] | None) -> list[tuple[str, float | str]]:
     if tolerance is None:
         return []
     if isinstance(tolerance, dict):

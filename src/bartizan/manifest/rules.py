@@ -168,6 +168,8 @@ def numbers(manifest: Any, located: Located) -> None:
         path = ("appetite", "tolerances", area)
         if isinstance(tolerance, dict):
             for name, limit in tolerance.items():
+                if isinstance(limit, str):
+                    continue  # a parameter that is text; the check that has it judges it
                 _tolerance(name, limit, area in RATES or bool(_RATE_NAME.fullmatch(name)), (*path, name), located)
         else:
             _tolerance(area, tolerance, area.partition(".")[0] in RATES, path, located)

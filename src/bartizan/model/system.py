@@ -433,10 +433,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Appetite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much the owner tolerates. `tolerances` is keyed by area or check; `fail_on` is the policy of `assess`."""
+    """How much the owner tolerates. `tolerances` is keyed by area or check: a number is the tolerance, a table sets parameters by name;
+    `fail_on` is the policy of `assess`."""
 
     confidence: float = 0.95
-    tolerances: dict[str, float | dict[str, float]] = {}
+    tolerances: dict[str, float | dict[str, float | str]] = {}
     fail_on: str | None = None
     at: Place | None = None
 
