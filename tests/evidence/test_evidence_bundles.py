@@ -187,3 +187,23 @@ def test_no_byte_of_a_bundle_can_be_changed_unseen(bundle: Path, data: st.DataOb
     assert not found.ok
     assert all("\n" not in problem for problem in found.problems)
     copy.unlink()
+
+
+@pytest.mark.parametrize("byte", range(4))
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+def test_a_member_said_to_lie_elsewhere_is_damage_not_an_error_of_reading(bundle: Path, byte: int, flip: int) -> None:
+    """The offset of the index in the central directory (field 42 of its record), also where it points before the start of the file."""
+    changed = bytearray(bundle.read_bytes())
+    start = changed.find(b"PK\x01\x02")
+    while changed[start + 46 : start + 46 + 10] != b"index.json":
+        start = changed.index(b"PK\x01\x02", start + 4)
+    changed[start + 42 + byte] ^= flip
+    copy = bundle.with_name("moved.zip")
+    copy.write_bytes(changed)
+    found = verified(copy)
+    assert not found.ok
+    assert found.problems
+    end = changed.rindex(b"PK\x05\x06")
+    changed[end + 16 : end + 20] = (0xFFFFFFF0).to_bytes(4, "little")
+    copy.write_bytes(changed)
+    assert not verified(copy).ok

@@ -23,7 +23,7 @@ import msgspec
 from bartizan.evidence import checkpoints, dsse
 from bartizan.evidence.canonical import canonical
 from bartizan.evidence.checkpoints import Checkpoint
-from bartizan.evidence.files import write_atomically
+from bartizan.evidence.files import open_regular, write_atomically
 from bartizan.evidence.signing import PublicKey
 from bartizan.evidence.store import Store
 from bartizan.evidence.verification import Record, Trust, Verification, Walk
@@ -48,8 +48,8 @@ LONGEST_LINE = 64 * 2**20
 _PIECE = 1 << 20
 
 
-_DAMAGE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error, ValueError, KeyError, OverflowError)
-"""What `zipfile` raises for what is no zip, or not the zip it says it is."""
+_DAMAGE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error, ValueError, KeyError, OverflowError, OSError)
+"""What `zipfile` raises for what is no zip, or not the zip it says it is; `OSError` where it is told to seek to before the start."""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,23 +129,16 @@ def verify_bundle(
     kept = checkpoints.load(Path(checkpoint)) if checkpoint is not None else None
     now = subjects_now(root, subjects) if root is not None or subjects else None
     try:
-        with path.open("rb") as file:
-            return _verify(file, Trust(anchor=anchor, offered={}, own=(), kept=kept, now=now))
-    except EvidenceError as error:
-        return failed(str(error))
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        UnicodeDecodeError,
-        struct.error,
-        ValueError,
-        KeyError,
-    ) as error:
-        return failed(f"the bundle is damaged: {one_line(str(error))}")
+        file = open_regular(path)
     except OSError as error:
         raise EvidenceError(f"cannot be read: {error.strerror or error}", place=str(path)) from error
+    with file:
+        try:
+            return _verify(file, Trust(anchor=anchor, offered={}, own=(), kept=kept, now=now))
+        except EvidenceError as error:
+            return failed(str(error))
+        except _DAMAGE as error:
+            return failed(f"the bundle is damaged: {one_line(str(error))}")
 
 
 def _verify(file: BinaryIO, trust: Trust) -> Verification:
