@@ -10,8 +10,10 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bartizan.adapters.files import shown
+from bartizan.adapters.files import local_path, shown
 from bartizan.model.errors import InputError, MissingExtra
+from bartizan.model.findings import Job
+from bartizan.model.system import Asset, Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,3 +98,18 @@ def _read_parquet(path: Path, name: str, limit: int) -> pd.DataFrame:
         raise InputError(f"cannot be read as parquet: {error}", place=name) from None
     frame.columns = [str(column).strip() for column in frame.columns]
     return frame
+
+
+def declared_table(job: Job, ids: tuple[str, ...] | None, target: Asset, field: str, *, wanted: str) -> tuple[pd.DataFrame, str | None]:
+    """The data sets `ids` that `field` of `target` names, one below the other, and the label column that they declare.
+
+    `wanted` says in the error what `field` should be declared with. Raises `InputError` where none is declared or one has no uri.
+    """
+    sets = [node for node in job.related if isinstance(node, Dataset) and node.id in (ids or ())]
+    if not sets:
+        raise InputError(f"'{target.id}' has no {field}", place=target.at, cure=f"declare {field}: {wanted}")
+    for node in sets:
+        if node.uri is None:
+            raise InputError(f"data set '{node.id}' has no uri", place=node.at, cure="declare where it lies")
+    frames = [read_table(job.root, local_path(job.root, node.uri or "", node.at)) for node in sets]
+    return pandas().concat(frames, ignore_index=True), next((node.label for node in sets if node.label), None)

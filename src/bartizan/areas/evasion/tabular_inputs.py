@@ -12,10 +12,10 @@ import pandas as pd
 
 from bartizan.adapters.estimators import class_probabilities, load_estimator
 from bartizan.adapters.files import local_path
-from bartizan.adapters.tables import read_table
+from bartizan.adapters.tables import declared_table
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Job
-from bartizan.model.system import Asset, Dataset, Format
+from bartizan.model.system import Asset, Format
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -82,8 +82,10 @@ def prepared(job: Job, target: Asset) -> Prepared:
     if target.format not in (None, Format.SKOPS, Format.OTHER):
         cure = "declare the skops file of a scikit-learn classifier; for torch and others call bartizan.evasion.attack"
         raise InputError(f"'{target.id}' is stored as {target.format}; this check reads skops", place=target.at, cure=cure)
-    train, label = _table(job, target.trained_on, target, "trained_on")
-    test, other = _table(job, target.tested_on, target, "tested_on")
+    train, label = declared_table(
+        job, target.trained_on, target, "trained_on", wanted="with the training data, which says what is plausible"
+    )
+    test, other = declared_table(job, target.tested_on, target, "tested_on", wanted="with data that the model has not seen")
     label = other or label
     if label is None or label not in test:
         raise InputError(f"the label column of '{target.id}' is not known", place=target.at, cure="declare label: on its data sets")
@@ -127,15 +129,3 @@ def is_whole(column: pd.Series) -> bool:
     """Does a numeric column hold whole numbers alone?"""
     values = column.dropna().to_numpy(dtype=np.float64)
     return bool((values == np.rint(values)).all())
-
-
-def _table(job: Job, ids: tuple[str, ...] | None, target: Asset, field: str) -> tuple[pd.DataFrame, str | None]:
-    sets = [node for node in job.related if isinstance(node, Dataset) and node.id in (ids or ())]
-    if not sets:
-        why = "with the training data, which says what is plausible" if field == "trained_on" else "with data that the model has not seen"
-        raise InputError(f"'{target.id}' has no {field}", place=target.at, cure=f"declare {field}: {why}")
-    for node in sets:
-        if node.uri is None:
-            raise InputError(f"data set '{node.id}' has no uri", place=node.at, cure="declare where it lies")
-    frames = [read_table(job.root, local_path(job.root, node.uri or "", node.at)) for node in sets]
-    return pd.concat(frames, ignore_index=True), next((node.label for node in sets if node.label), None)

@@ -11,7 +11,7 @@ from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Attacker, Finding, Job, Knowledge, Measure, Severity, Verdict
 from bartizan.model.statistics import Ruling, clopper_pearson, judge, lower_bound, rate_difference
-from bartizan.model.system import Asset, Dataset, Kind, Output, Phase
+from bartizan.model.system import Asset, Kind, Output, Phase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,13 +53,14 @@ def _prepared(job: Job, target: Asset) -> tuple[Any, pd.DataFrame, pd.DataFrame,
     import numpy as np
 
     from bartizan.adapters.estimators import load_estimator
+    from bartizan.adapters.tables import declared_table
     from bartizan.areas.privacy.membership import MIN_RECORDS
     from bartizan.methods.row_overlap import find_leakage
 
     if target.uri is None:
         raise InputError(f"'{target.id}' has no uri", place=target.at, cure="declare where the model file lies")
-    inside, label = _tables(job, target.trained_on, target, "trained_on")
-    outside, other_label = _tables(job, target.tested_on, target, "tested_on")
+    inside, label = declared_table(job, target.trained_on, target, "trained_on", wanted="with data that the model has seen")
+    outside, other_label = declared_table(job, target.tested_on, target, "tested_on", wanted="with data that the model has not seen")
     label = label or other_label
     if label is None or label not in inside or label not in outside:
         raise InputError(f"the label column of '{target.id}' is not known", place=target.at, cure="declare label: on its data sets")
@@ -75,22 +76,6 @@ def _prepared(job: Job, target: Asset) -> tuple[Any, pd.DataFrame, pd.DataFrame,
             cure=f"declare at least {MIN_RECORDS} of each that the model has and has not seen",
         )
     return load_estimator(job.root, local_path(job.root, target.uri, target.at)), inside, outside, label
-
-
-def _tables(job: Job, ids: tuple[str, ...] | None, target: Asset, field: str) -> tuple[pd.DataFrame, str | None]:
-    import pandas as pd
-
-    from bartizan.adapters.tables import read_table
-
-    sets = [node for node in job.related if isinstance(node, Dataset) and node.id in (ids or ())]
-    if not sets:
-        seen = "has seen" if field == "trained_on" else "has not seen"
-        raise InputError(f"'{target.id}' has no {field}", place=target.at, cure=f"declare {field}: with data that the model {seen}")
-    for node in sets:
-        if node.uri is None:
-            raise InputError(f"data set '{node.id}' has no uri", place=node.at, cure="declare where it lies")
-    frames = [read_table(job.root, local_path(job.root, node.uri or "", node.at)) for node in sets]
-    return pd.concat(frames, ignore_index=True), next((node.label for node in sets if node.label), None)
 
 
 def _finding(job: Job, target: Asset, threat: str, result: Membership, tolerances: tuple[float, float]) -> Finding:
