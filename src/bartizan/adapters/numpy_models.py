@@ -75,6 +75,16 @@ class Layers(msgspec.Struct, frozen=True):
             gradient = (gradient * _ACTIVATIONS[self.activation][1](output)) @ weights.T
         return np.asarray(gradient)
 
+    def slopes(self, outputs: list[Floats], cotangent: Floats) -> tuple[list[Floats], list[Floats]]:
+        """`cotangent` (n, k) at the scores pulled back to `weights` and `shifts`, summed over the rows."""
+        weights, shifts = list[Floats](), list[Floats]()
+        for place in range(len(self.weights) - 1, -1, -1):
+            weights.insert(0, outputs[place].T @ cotangent)
+            shifts.insert(0, cotangent.sum(axis=0))
+            if place:
+                cotangent = (cotangent @ self.weights[place].T) * _ACTIVATIONS[self.activation][1](outputs[place])
+        return weights, shifts
+
 
 class NumpyModel:
     """A classifier on NumPy rows: `logits` from whatever it gives, every row counted in `forwards`.

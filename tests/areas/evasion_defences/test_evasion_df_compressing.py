@@ -11,8 +11,8 @@ from sklearn.datasets import load_digits  # noqa: E402
 from torch import nn  # noqa: E402
 
 from bartizan.areas.evasion.defences import compressing as cp  # noqa: E402
+from bartizan.areas.evasion.defences import drop as dp  # noqa: E402
 from bartizan.areas.evasion.defences.inner import Threat  # noqa: E402
-from bartizan.areas.evasion.defences.measuring import rate  # noqa: E402
 from bartizan.areas.evasion.defences.trainer import Plan, train  # noqa: E402
 from bartizan.areas.evasion.defences.training import Recipe  # noqa: E402
 from bartizan.model.errors import InputError  # noqa: E402
@@ -101,7 +101,7 @@ def test_the_table_and_the_gate_on_real_versions(hardened, digits):
     same, _, int2 = table.after
     assert same.lost == same.gained == 0
     assert table.before.robust.value <= table.before.clean.value
-    rulings = {one.name: one.verdict for one in cp.drop_gate(table, tolerance=0.05)}
+    rulings = {one.name: one.verdict for one in dp.drop_gate(table, tolerance=0.05)}
     assert rulings["same"] is Verdict.PASS
     assert rulings["int8"] is not Verdict.FAIL
     assert rulings["int2"] is Verdict.FAIL
@@ -109,32 +109,29 @@ def test_the_table_and_the_gate_on_real_versions(hardened, digits):
     assert len(str(table).splitlines()) == 5
 
 
-def counts(before: int, after: int, lost: int, n: int = 1000, clean_gain: int = 5) -> cp.Compression:
+def counts(before: int, after: int, lost: int, n: int = 1000, clean_gain: int = 5) -> dp.Comparison:
     """A table with these many robust images; clean accuracy rises by `clean_gain` images."""
-    marks = lambda k: torch.arange(n) < k  # noqa: E731
-    old, new = marks(before), torch.zeros(n, dtype=torch.bool)
-    new[lost:before] = True
-    new[before : before + (after - (before - lost))] = True
-    row = cp._row("q", rate(marks(900 + clean_gain)), old, new)
-    original = cp.Compressed(name="original", clean=rate(marks(900)), robust=rate(old))
-    return cp.Compression(before=original, after=(row,), threat=THREAT)
+    old = [image < before for image in range(n)]
+    new = [lost <= image < lost + after for image in range(n)]
+    row = dp.version("q", 900 + clean_gain, old, new)
+    return dp.Comparison(before=dp.version("original", 900, old, old), after=(row,), eps=0.1, norm="linf")
 
 
 def test_the_gate_fails_on_the_drop_though_clean_accuracy_rises():
-    (ruling,) = cp.drop_gate(counts(700, 660, lost=45))
+    (ruling,) = dp.drop_gate(counts(700, 660, lost=45))
     assert ruling.verdict is Verdict.FAIL
     assert "clean +0.5 points" in ruling.why
     assert "-4.0 points" in ruling.why
-    assert cp.drop_gate(counts(700, 700, lost=0))[0].verdict is Verdict.PASS
-    assert cp.drop_gate(counts(700, 720, lost=3))[0].verdict is Verdict.PASS
-    assert cp.drop_gate(counts(700, 690, lost=60))[0].verdict is Verdict.INCONCLUSIVE
-    assert cp.drop_gate(counts(700, 697, lost=3), tolerance=0.0)[0].verdict is Verdict.INCONCLUSIVE  # 3 of 3 may be chance: p = 0.125
+    assert dp.drop_gate(counts(700, 700, lost=0))[0].verdict is Verdict.PASS
+    assert dp.drop_gate(counts(700, 720, lost=3))[0].verdict is Verdict.PASS
+    assert dp.drop_gate(counts(700, 690, lost=60))[0].verdict is Verdict.INCONCLUSIVE
+    assert dp.drop_gate(counts(700, 697, lost=3), tolerance=0.0)[0].verdict is Verdict.INCONCLUSIVE  # 3 of 3 may be chance: p = 0.125
 
 
 def test_the_sign_test_is_exact():
     for n in (1, 5, 12):
         for k in range(n + 1):
-            assert cp.sign_test(k, n) == pytest.approx(sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
+            assert dp.sign_test(k, n) == pytest.approx(sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
 
 
 def test_wrong_settings_are_named(hardened):
@@ -143,7 +140,7 @@ def test_wrong_settings_are_named(hardened):
         lambda: cp.prune_magnitude(hardened, 1.0),
         lambda: cp.prune_channels(hardened, -0.1),
         lambda: cp.quantise(nn.ReLU(), 8),
-        lambda: cp.drop_gate(counts(1, 1, 0), tolerance=1.0),
+        lambda: dp.drop_gate(counts(1, 1, 0), tolerance=1.0),
     ):
         with pytest.raises(InputError):
             make()

@@ -21,7 +21,8 @@ _MODULES = {
     "defences.augmenting": ("harden_estimator",),
     "defences.sanitising": ("measure_sanitiser",),
     "defences.detecting": ("measure_detector",),
-    "defences.compressing": ("compare", "drop_gate"),
+    "defences.compressing": ("compare",),
+    "defences.drop": ("drop_gate",),
 }
 
 EXPORTS = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,4 +1,4 @@
-"""Pruned and quantised copies of a model, and what compression did to its robustness: a table, and a gate on the drop.
+"""Pruned and quantised copies of a torch model, and the table of what compression did to its robustness.
 
 The copies compute what the compressed model would answer with ordinary float layers (weights rounded to their integer grid, pruned ones
 zero), so that every attack and certificate works on them; a quantised activation has the identity's gradient.
@@ -7,19 +7,15 @@ zero), so that every attack and certificate works on them; a quantised activatio
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 
-import msgspec
 import torch
 from torch import Tensor, nn
 
+from bartizan.areas.evasion.defences.drop import Comparison, version
 from bartizan.areas.evasion.defences.inner import Evaluating, Threat
-from bartizan.areas.evasion.defences.measuring import Attack, Rate, attacked, own_attack, rate, stands
-from bartizan.model.beta import log_tails
+from bartizan.areas.evasion.defences.measuring import Attack, attacked, own_attack, stands
 from bartizan.model.errors import InputError
-from bartizan.model.findings import Verdict
-from bartizan.model.statistics import lower_bound, upper_bound
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
@@ -101,105 +97,24 @@ def quantise(model: nn.Module, bits: int = 8, *, dynamic: bool = False, per_chan
     return quantised
 
 
-class Compressed(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table, on the same images as the original's row.
-
-    `robust`: right, and standing both against the attack on this very model and against the examples made for the original. `lost` and
-    `gained` count the images that only the original, and only this model, keeps robust; `drop` is their difference as a share, with
-    one-sided bounds `drop_low` and `drop_high` at 95 % each.
-    """
-
-    name: str
-    clean: Rate
-    robust: Rate
-    lost: int = 0
-    gained: int = 0
-    drop: float = 0.0
-    drop_low: float = 0.0
-    drop_high: float = 0.0
-
-
-class Compression(msgspec.Struct, frozen=True, kw_only=True):
-    """The model before, and its compressed versions after."""
-
-    before: Compressed
-    after: tuple[Compressed, ...]
-    threat: Threat
-
-    def __str__(self) -> str:
-        """A table in plain text: model, clean accuracy, robust accuracy, change of both in points."""
-        lines = [f"{'model':<24}{'clean':>8}{'robust':>8}{'clean +/-':>11}{'robust +/-':>12}"]
-        for row in (self.before, *self.after):
-            clean, robust = row.clean.value - self.before.clean.value, row.robust.value - self.before.robust.value
-            lines.append(f"{row.name:<24}{row.clean.value:>8.1%}{row.robust.value:>8.1%}{100 * clean:>+11.1f}{100 * robust:>+12.1f}")
-        return "\n".join(lines)
-
-
 def compare(
     model: nn.Module, versions: Mapping[str, nn.Module], x: Tensor, y: Tensor, threat: Threat, *, attack: Attack = own_attack
-) -> Compression:
+) -> Comparison:
     """Clean and robust accuracy of `model` and of its compressed `versions` (name -> model) on images `x` (N, ...) with labels `y` (N,)."""
     examples = attacked(model, x, y, threat, attack)
-    before = stands(model, x, y) & stands(model, examples, y)
+    right = stands(model, x, y)
+    before = right & stands(model, examples, y)
     rows = []
-    for name, version in versions.items():
-        with Evaluating(version):
-            after = stands(version, x, y) & stands(version, examples, y)
+    for name, made in versions.items():
+        with Evaluating(made):
+            clean = stands(made, x, y)
+            after = clean & stands(made, examples, y)
             todo = torch.nonzero(after).flatten()
             if len(todo):
-                after[todo] = stands(version, attacked(version, x[todo], y[todo], threat, attack), y[todo])
-        rows.append(_row(name, rate(stands(version, x, y)), before, after))
-    return Compression(
-        before=Compressed(name="original", clean=rate(stands(model, x, y)), robust=rate(before)), after=tuple(rows), threat=threat
-    )
-
-
-def _row(name: str, clean: Rate, before: Tensor, after: Tensor) -> Compressed:
-    lost, gained, n = int((before & ~after).sum()), int((after & ~before).sum()), len(before)
-    low = lower_bound(lost, n, 0.975) - upper_bound(gained, n, 0.975)
-    high = upper_bound(lost, n, 0.975) - lower_bound(gained, n, 0.975)
-    return Compressed(
-        name=name, clean=clean, robust=rate(after), lost=lost, gained=gained, drop=(lost - gained) / n, drop_low=low, drop_high=high
-    )
-
-
-class DropRuling(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on one compressed version; `p` is that of the exact one-sided test that it lost no more than it gained (McNemar)."""
-
-    name: str
-    verdict: Verdict
-    p: float
-    why: str
-
-
-def drop_gate(table: Compression, *, tolerance: float = 0.02, confidence: float = 0.95) -> tuple[DropRuling, ...]:
-    """Whether each version kept its robustness, whatever its clean accuracy did.
-
-    FAIL: it lost robust images beyond chance (exact McNemar test) and more than `tolerance` of all in these counts, or its drop is beyond
-    `tolerance` with confidence. PASS: the drop is within `tolerance` with confidence. Otherwise INCONCLUSIVE: measure on more images.
-    """
-    if not 0.0 <= tolerance < 1.0 or not 0.5 < confidence < 1.0:
-        raise InputError(f"need 0 <= tolerance < 1 and a confidence above one half, not {tolerance} and {confidence}", place="drop gate")
-    return tuple(_ruling(row, table.before, tolerance, confidence) for row in table.after)
-
-
-def _ruling(row: Compressed, before: Compressed, tolerance: float, confidence: float) -> DropRuling:
-    p = sign_test(row.lost, row.lost + row.gained)
-    clean = 100 * (row.clean.value - before.clean.value)
-    story = f"robust accuracy {-100 * row.drop:+.1f} points ({row.lost} lost, {row.gained} gained, p = {p:.2g}); clean {clean:+.1f} points"
-    if (row.drop > tolerance and p <= 1.0 - confidence) or row.drop_low > tolerance:
-        return DropRuling(name=row.name, verdict=Verdict.FAIL, p=p, why=story)
-    verdict = Verdict.PASS if row.drop_high <= tolerance else Verdict.INCONCLUSIVE
-    return DropRuling(name=row.name, verdict=verdict, p=p, why=story)
-
-
-def sign_test(k: int, n: int) -> float:
-    """The probability of at least `k` heads in `n` tosses of a fair coin."""
-    if k == 0:
-        return 1.0
-    if k == n:
-        return 0.5**n
-    return math.exp(log_tails(float(k), n - k + 1.0, 0.5, 0.5)[0])
+                after[todo] = stands(made, attacked(made, x[todo], y[todo], threat, attack), y[todo])
+        rows.append(version(name, int(clean.sum()), before.tolist(), after.tolist()))
+    original = version("original", int(right.sum()), before.tolist(), before.tolist())
+    return Comparison(before=original, after=tuple(rows), eps=threat.eps, norm=threat.norm)
 
 
 def standard_versions(model: nn.Module, shares: Sequence[float] = (0.5, 0.8)) -> dict[str, nn.Module]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import torch
 from torch import Tensor, nn
 
 from bartizan.areas.evasion.defences.inner import Evaluating, Threat, right, strongest
+from bartizan.areas.evasion.defences.rates import Rate as Rate
+from bartizan.areas.evasion.defences.rates import rate_of
 from bartizan.model.errors import InputError
-from bartizan.model.statistics import clopper_pearson
 
 Attack = Callable[[nn.Module, Tensor, Tensor, Threat], Tensor]
 """From a model in evaluation mode, images (N, ...), labels (N,) and the threat to changed images inside it."""
@@ -19,28 +19,9 @@ Attack = Callable[[nn.Module, Tensor, Tensor, Threat], Tensor]
 BATCH = 512
 
 
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """`k` of `n` images, with the two-sided exact 95 % interval `low` to `high`."""
-
-    k: int
-    n: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float:
-        """The share; NaN of nothing."""
-        return self.k / self.n if self.n else float("nan")
-
-    def __str__(self) -> str:
-        return f"{self.value:.1%} ({self.low:.1%} to {self.high:.1%}, {self.k} of {self.n})"
-
-
 def rate(marks: Tensor) -> Rate:
     """The rate of marks (N,) that are true."""
-    k, n = int(marks.sum()), len(marks)
-    low, high = clopper_pearson(k, n)
-    return Rate(k=k, n=n, low=low, high=high)
+    return rate_of(int(marks.sum()), len(marks))
 
 
 def own_attack(model: nn.Module, x: Tensor, y: Tensor, threat: Threat) -> Tensor:
