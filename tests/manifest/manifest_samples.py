@@ -112,6 +112,17 @@ _WORDS = (
 )  # fmt: skip
 
 
+CONSTRAINTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"immutable": ["no", "1.10"], "budget": 0.0},
+    {
+        "integer": ["a b"], "categorical": ["c"], "allowed": {"e": [1.5, "x", 2], "no": ["yes"]}, "low": {"f": -1e9}, "high": {"f": 2},
+        "only_up": ["g"], "only_down": ["f"], "most_change": {"f": 0}, "one_hot": [["h", "i", "j"]], "at_least": [["f", "g"], ["g", "a b"]],
+        "sums": [{"weights": {"f": 1, "g": -2.5}, "low": 0}], "cost": {"f": 1, "g": {"up": 2}}, "budget": 3.5,
+    },
+)  # fmt: skip
+"""Declared constraints, each as a whole: they must agree with one another."""
+
 _TO_ASSETS = ("serves", "uses", "tools", "retrieves_from", "delegates_to", "produces", "runs")
 
 
@@ -175,6 +186,12 @@ class Systems:
         fixed = {"uri": "a/b c.pkl", "code": "src/app.py", "url": "https://h.example:8443/x?y=1", "digest": "sha256:" + "0a" * 32}
         if name in fixed:
             return fixed[name]
+        if name == "constraints":
+            return self.random.choice(CONSTRAINTS)
+        if name == "inference":
+            return self.random.choice(
+                ({}, {"rows_at": "rows", "constant": {"v": self.text()}, "gives": "score", "labels": {"no": "n", "y": "z"}})
+            )
         return [self.leaf(typing.get_args(arm)[0]) for _ in range(self.random.randint(0, 3))] if many else self.leaf(arm)
 
     def leaf(self, arm: Any) -> Any:

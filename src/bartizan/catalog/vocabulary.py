@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from bartizan.model import system as nouns
+from bartizan.model.inputs import Constraints, Inference
 from bartizan.model.system import RELATIONS, TRAIT_KINDS, Kind
 
 
@@ -94,6 +95,8 @@ ASSET_KINDS = NODE_KINDS - {Kind.ACTOR, Kind.DATASET}
 _PARTS = frozenset(
     {"at", "zones", "actors", "datasets", "assets", "flows", "controls", "appetite", "decisions", "catalogs"},
 )
+_WHOLE = frozenset({Constraints, Inference})
+"""Groups of which a predicate can say that they are declared, no more."""
 _SORTS: tuple[tuple[type, Sort], ...] = (
     (inspect.BoolType, Sort.BOOLEAN),
     (inspect.IntType, Sort.INTEGER),
@@ -119,7 +122,7 @@ def _sort(declared: inspect.Type) -> tuple[Sort, bool, inspect.Type]:
 
 
 def _declared(struct: type, kinds: frozenset[Kind], skip: frozenset[str] = frozenset()) -> list[Fact]:
-    """A fact for each field of `struct`, and one with a dotted name for each field of a group such as `quota`."""
+    """A fact for each field of `struct`, and one with a dotted name for each field of a group such as `quota` (not for those of `_WHOLE`)."""
     described = inspect.type_info(struct)
     assert isinstance(described, inspect.StructType)
     facts = []
@@ -131,7 +134,7 @@ def _declared(struct: type, kinds: frozenset[Kind], skip: frozenset[str] = froze
         enum: Any = plain.cls if isinstance(plain, inspect.EnumType) else None
         common: dict[str, Any] = {"kinds": fits, "flow": struct is nouns.Flow, "field": field.name}
         facts.append(Fact(name=field.name, fields=(field.name,), sort=sort, many=many, enum=enum, **common))
-        if isinstance(plain, inspect.StructType):
+        if isinstance(plain, inspect.StructType) and plain.cls not in _WHOLE:
             for inner in plain.fields:
                 inner_sort, inner_many, _ = _sort(inner.type)
                 common["field"] = f"{field.name}.{inner.name}"

@@ -13,6 +13,7 @@ import msgspec
 
 from bartizan.documents import Located
 from bartizan.manifest.addresses import check_uri, check_url
+from bartizan.manifest.input_rules import constraints, inference
 from bartizan.manifest.sections import NODES, VERSION
 from bartizan.model.errors import InputError, UnknownName, one_line
 from bartizan.model.system import SYSTEM_ID, TRAIT_KINDS, Kind
@@ -204,5 +205,5 @@ def texts(manifest: Any, located: Located) -> None:
             )
 
 
-RULES: tuple[Callable[[Any, Located], None], ...] = (version, texts, ids, references, traits, addresses, numbers)
+RULES: tuple[Callable[[Any, Located], None], ...] = (version, texts, ids, references, traits, addresses, numbers, constraints, inference)
 """All rules, in the order in which their errors help most."""

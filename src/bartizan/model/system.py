@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from bartizan.model.errors import Place
+from bartizan.model.inputs import Constraints, Inference
 
 
 class Trust(StrEnum):
@@ -369,9 +370,11 @@ class Asset(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     physical_input: bool | None = None
     shared_accelerator: bool | None = None
     watermark: bool | None = None
+    constraints: Constraints | None = None
     # served things
     serves: tuple[str, ...] | None = None
     url: str | None = None
+    inference: Inference | None = None
     authn: Authn | None = None
     authz: Authz | None = None
     quota: Quota | None = None
@@ -526,12 +529,13 @@ TRAIT_KINDS: dict[str, frozenset[Kind]] = {
             "federated",
             "physical_input",
             "watermark",
+            "constraints",
         ),
         _LEARNT,
     ),
     "output": _LEARNT | {Kind.ENDPOINT},
     "shared_accelerator": _LEARNT | {Kind.CLUSTER, Kind.CONTAINER},
-    "serves": frozenset({Kind.ENDPOINT, Kind.SERVICE}),
+    **dict.fromkeys(("serves", "inference"), frozenset({Kind.ENDPOINT, Kind.SERVICE})),
     **dict.fromkeys(("url", "authn", "authz", "quota", "multi_tenant"), _SERVED | {Kind.CLUSTER}),
     **dict.fromkeys(
         ("tools", "retrieves_from", "memory", "autonomy", "renders", "executes_code", "system_prompt", "untrusted_content"),
