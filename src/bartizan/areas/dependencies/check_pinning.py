@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bartizan.adapters.files import local_path, shown
@@ -35,38 +34,16 @@ def pinning(job: Job, target: Asset, *, hashes: bool = True) -> Iterator[Finding
     Reads requirements files with what they include, poetry.lock, uv.lock, pdm.lock, pylock.toml, Pipfile.lock and pyproject.toml. A
     dependency is firm when it names one version and the hash of its artefact (or a full commit); with `hashes` false a version is enough.
     """
+    from bartizan.areas.dependencies.reading import dependencies_of
+
     if target.uri is None:
         raise InputError(f"'{target.id}' has no uri", place=target.at, cure="declare the requirements or lock file: uri: requirements.txt")
     path = local_path(job.root, target.uri, target.at)
-    dependencies = [found for file in _files(path) for found in _read(job.root, file)]
+    dependencies = dependencies_of(path, job.root)
     if not dependencies:
         raise InputError("no requirement was found", place=shown(job.root, path), cure="declare a requirements or lock file")
     for threat in job.threats:
         yield _finding(job, target, threat, dependencies, hashes)
-
-
-def _files(path: Path) -> list[Path]:
-    """The dependency files that `path` means: itself, or those in the folder; where there is a lock, the lock alone."""
-    from bartizan.areas.dependencies.locks import READERS
-
-    if path.is_file():
-        return [path]
-    names = [file for file in sorted(path.iterdir()) if file.is_file() and not file.is_symlink()]
-    locks = [file for file in names if file.name.startswith("pylock.") or (file.name in READERS and file.name != "pyproject.toml")]
-    loose = [file for file in names if file.suffix in (".txt", ".in") and "requirements" in file.name] or [path / "pyproject.toml"]
-    return locks or [file for file in loose if file.is_file()]
-
-
-def _read(root: str, file: Path) -> list[Dependency]:
-    from bartizan.areas.dependencies import locks
-    from bartizan.areas.dependencies.requirements_files import RequirementsReader
-
-    if file.name.startswith("pylock.") and file.suffix == ".toml":
-        return locks.toml_lock(root, file)
-    if file.name == "pyproject.toml" and (lock := locks.lock_beside(file)) is not None:
-        return _read(root, lock)
-    reader = locks.READERS.get(file.name)
-    return reader(root, file) if reader else RequirementsReader(root).read(file)
 
 
 def _finding(job: Job, target: Asset, threat: str, dependencies: list[Dependency], hashes: bool) -> Finding:

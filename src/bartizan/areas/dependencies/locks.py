@@ -69,10 +69,16 @@ def toml_lock(root: str | Path, path: Path) -> list[Dependency]:
         if _is_local(entry):
             found.append(Dependency(name, Hold.LOCAL, place))
         elif _commit(entry) or _hashes(dict(entry)) or (isinstance(legacy, Mapping) and _hashes(legacy.get(name))):
-            found.append(Dependency(name, Hold.HASHED, place))
+            found.append(Dependency(name, Hold.HASHED, place, "", _version(entry)))
         else:
-            found.append(Dependency(name, Hold.PINNED if entry.get("version") else Hold.LOOSE, place, "has no hash"))
+            found.append(Dependency(name, Hold.PINNED if entry.get("version") else Hold.LOOSE, place, "has no hash", _version(entry)))
     return found
+
+
+def _version(entry: Mapping[str, Any]) -> str | None:
+    """The one version that a lock's entry names."""
+    version = entry.get("version")
+    return version.strip().removeprefix("===").removeprefix("==").strip() if isinstance(version, str) and version.strip() else None
 
 
 def _is_local(entry: Mapping[str, Any]) -> bool:
@@ -104,9 +110,9 @@ def pipfile_lock(root: str | Path, path: Path) -> list[Dependency]:
             elif entry.get("path"):
                 found.append(Dependency(name, Hold.LOCAL, place))
             elif _hashes(entry.get("hashes")) or re.fullmatch(r"[0-9a-f]{40}", str(entry.get("ref", ""))):
-                found.append(Dependency(name, Hold.HASHED, place))
+                found.append(Dependency(name, Hold.HASHED, place, "", _version(entry)))
             else:
-                found.append(Dependency(name, Hold.PINNED if entry.get("version") else Hold.LOOSE, place, "has no hash"))
+                found.append(Dependency(name, Hold.PINNED if entry.get("version") else Hold.LOOSE, place, "has no hash", _version(entry)))
     return found
 
 
@@ -130,7 +136,7 @@ def _poetry(name: str, value: Any, place: Place) -> Dependency:
         return Dependency(name, Hold.LOCAL, place)
     version = value.get("version", "*") if isinstance(value, Mapping) else value
     if isinstance(version, str) and _EXACT.fullmatch(version.strip()):
-        return Dependency(name, Hold.PINNED, place, "has no hash")
+        return Dependency(name, Hold.PINNED, place, "has no hash", version.strip().lstrip("=").strip())
     return Dependency(name, Hold.LOOSE, place, f"accepts {one_line(str(version), 60)}")
 
 

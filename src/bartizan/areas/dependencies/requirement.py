@@ -29,12 +29,13 @@ class Hold(StrEnum):
 
 @dataclass(frozen=True)
 class Dependency:
-    """One line of a requirements file or one package of a lock. `why` says what is missing."""
+    """One line of a requirements file or one package of a lock. `why` says what is missing, `version` is the one version it names."""
 
     name: str
     hold: Hold
     place: Place
     why: str = ""
+    version: str | None = None
 
 
 def hold_of(text: str, hashes: int, place: Place, constraints: dict[str, Dependency] | None = None) -> Dependency:
@@ -53,16 +54,16 @@ def hold_of(text: str, hashes: int, place: Place, constraints: dict[str, Depende
         return _from_url(name, requirement.url, hashes, place)
     pins = [s for s in requirement.specifier if s.operator in ("==", "===") and not s.version.endswith(".*")]
     if pins:
-        return _pinned(name, hashes, place)
+        return _pinned(name, pins[0].version, hashes, place)
     constrained = (constraints or {}).get(name)
     if constrained is not None and constrained.hold is not Hold.LOOSE:
-        return Dependency(name, Hold.HASHED if hashes else constrained.hold, place, constrained.why)
+        return Dependency(name, Hold.HASHED if hashes else constrained.hold, place, constrained.why, constrained.version)
     asked = str(requirement.specifier)
     return Dependency(name, Hold.LOOSE, place, f"accepts {asked}" if asked else "accepts any version")
 
 
-def _pinned(name: str, hashes: int, place: Place) -> Dependency:
-    return Dependency(name, Hold.HASHED, place) if hashes else Dependency(name, Hold.PINNED, place, "has no hash")
+def _pinned(name: str, version: str, hashes: int, place: Place) -> Dependency:
+    return Dependency(name, Hold.HASHED, place, "", version) if hashes else Dependency(name, Hold.PINNED, place, "has no hash", version)
 
 
 def _from_url(name: str, url: str, hashes: int, place: Place) -> Dependency:
