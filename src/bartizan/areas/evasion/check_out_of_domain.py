@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bartizan.areas.evasion.tasks import PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
@@ -19,7 +20,6 @@ LEAST_CONTROL = 0.1
 """Where fewer test rows than this share are answered above the threshold, the threshold says nothing about this model."""
 
 _OTHERS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_GENERATION, Task.EMBEDDING, Task.REINFORCEMENT_LEARNING})
-_PICTURES = frozenset({Task.IMAGE_CLASSIFICATION, Task.BIOMETRIC})
 
 
 def _has_columns(node: Asset, _: Any) -> bool:
@@ -55,7 +55,7 @@ def out_of_domain(job: Job, target: Asset, *, threshold: float = 0.9, tolerance:
     subject = prepared(job, target)
     control = subject.probabilities(subject.test).max(axis=1) >= threshold
     counts = []
-    for foreign in foreign_inputs(subject, INPUTS, job.seed, images=target.task in _PICTURES):
+    for foreign in foreign_inputs(subject, INPUTS, job.seed, images=target.task in PICTURES):
         confident = subject.probabilities(foreign.frame).max(axis=1) >= threshold
         counts.append((foreign.kind, int(confident.sum()), len(confident)))
     for threat, asset in about_of(job):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bartizan.areas.evasion.tasks import PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
@@ -19,7 +20,6 @@ MAX_ROWS = 500
 """Most test rows that are attacked."""
 
 _TEXTS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_GENERATION, Task.EMBEDDING, Task.REINFORCEMENT_LEARNING})
-_PICTURES = frozenset({Task.IMAGE_CLASSIFICATION, Task.BIOMETRIC})
 
 
 def _has_numbers(node: Asset, _: Any) -> bool:
@@ -56,7 +56,7 @@ def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", 
     subject = prepared(job, target)
     subject.correct()
     places = sample(subject.numbers - 1, MAX_ROWS, job.seed)
-    problem = problem_of(subject, places, known_norm(norm), images=target.task in _PICTURES)
+    problem = problem_of(subject, places, known_norm(norm), images=target.task in PICTURES)
     right = (problem.decisions(problem.x) == problem.labels).nonzero()[0]
     if not len(right):
         raise InputError(f"none of {len(places)} test rows drawn is decided correctly", place=target.at, cure="declare a model that works")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bartizan.adapters.estimators import class_probabilities, load_estimator
+from bartizan.adapters.estimators import class_probabilities
 from bartizan.adapters.files import local_path
+from bartizan.adapters.model_files import load_classifier
 from bartizan.adapters.tables import declared_table
+from bartizan.areas.evasion.tabular_rules import TableRules, spelt
+from bartizan.areas.evasion.tabular_rules import is_number as is_number
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Job
-from bartizan.model.system import Asset, Format
+from bartizan.model.system import Asset
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -32,7 +35,8 @@ class Prepared:
     """A classifier with its data.
 
     `train` and `test` hold the model's features alone, in its order; `numbers` are the lines of the test tables, counted from 1 below the
-    header; `labels` are positions in `estimator.classes_`, -1 for a label that the model does not know.
+    header; `labels` and `train_labels` are positions in `estimator.classes_`, -1 for a label that the model does not know. `rules` are the
+    constraints that the manifest declares for inputs of the model.
     """
 
     estimator: Any
@@ -40,6 +44,8 @@ class Prepared:
     test: pd.DataFrame
     labels: Ints
     numbers: Ints
+    train_labels: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    rules: TableRules | None = None
 
     @property
     def classes(self) -> int:
@@ -68,6 +74,21 @@ class Prepared:
             )
         return places
 
+    def possible(self, places: Ints) -> tuple[Ints, dict[int, str]]:
+        """Those of `places` whose test rows keep the declared constraints, and the others by their line with the rule they break.
+
+        Raises `InputError` where too few are left.
+        """
+        if self.rules is None:
+            return places, {}
+        broken = self.rules.screen(self.test.iloc[places])
+        kept = np.delete(places, list(broken))
+        if len(kept) < MIN_ROWS:
+            rule = next(iter(broken.values()), "none")
+            what = f"only {len(kept)} of {len(places)} test rows keep the declared constraints; the first that is broken: {rule}"
+            raise InputError(what, place=self.rules.told.at, cure="correct the constraints or the data")
+        return kept, {int(self.numbers[places[row]]): rule for row, rule in broken.items()}
+
     def _as_trained(self, frame: pd.DataFrame) -> Any:
         return frame if hasattr(self.estimator, "feature_names_in_") else frame.to_numpy()
 
@@ -79,9 +100,6 @@ def prepared(job: Job, target: Asset) -> Prepared:
     """
     if target.uri is None:
         raise InputError(f"'{target.id}' has no uri", place=target.at, cure="declare where the model file lies")
-    if target.format not in (None, Format.SKOPS, Format.OTHER):
-        cure = "declare the skops file of a scikit-learn classifier; for torch and others call bartizan.evasion.attack"
-        raise InputError(f"'{target.id}' is stored as {target.format}; this check reads skops", place=target.at, cure=cure)
     train, label = declared_table(
         job, target.trained_on, target, "trained_on", wanted="with the training data, which says what is plausible"
     )
@@ -89,7 +107,7 @@ def prepared(job: Job, target: Asset) -> Prepared:
     label = other or label
     if label is None or label not in test:
         raise InputError(f"the label column of '{target.id}' is not known", place=target.at, cure="declare label: on its data sets")
-    estimator = load_estimator(job.root, local_path(job.root, target.uri, target.at))
+    estimator = load_classifier(job.root, local_path(job.root, target.uri, target.at), target.format, target.at)
     if not hasattr(estimator, "classes_"):
         raise InputError(f"{type(estimator).__name__} is no classifier", place=target.at, cure="this can be measured on classifiers only")
     names = [str(name) for name in getattr(estimator, "feature_names_in_", [c for c in train.columns if c != label])]
@@ -99,7 +117,9 @@ def prepared(job: Job, target: Asset) -> Prepared:
     labels = class_numbers(estimator.classes_, test[label])
     if (labels < 0).mean() > 0.5:
         raise InputError(f"the labels in '{label}' are not the classes of the model", cure="declare the label column of the data sets")
-    return Prepared(estimator, train[names], test[names], labels, np.arange(1, len(test) + 1))
+    known = class_numbers(estimator.classes_, train[label]) if label in train else np.full(len(train), -1, dtype=np.int64)
+    rules = None if target.constraints is None else TableRules(target.constraints, train[names])
+    return Prepared(estimator, train[names], test[names], labels, np.arange(1, len(test) + 1), known, rules)
 
 
 def sample(places: Ints, most: int, seed: int) -> Ints:
@@ -110,19 +130,8 @@ def sample(places: Ints, most: int, seed: int) -> Ints:
 
 def class_numbers(classes: Sequence[Any], labels: pd.Series) -> Ints:
     """The position of each label in `classes`, -1 where it is none; 1, 1.0 and "1" are one label."""
-    known = {_spelt(name): place for place, name in enumerate(classes)}
-    return np.array([known.get(_spelt(label), -1) for label in labels], dtype=np.int64)
-
-
-def _spelt(label: Any) -> str:
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        return str(int(label))
-    return str(label)
-
-
-def is_number(column: pd.Series) -> bool:
-    """Does the column hold quantities? Truth values are categories."""
-    return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
+    known = {spelt(name): place for place, name in enumerate(classes)}
+    return np.array([known.get(spelt(label), -1) for label in labels], dtype=np.int64)
 
 
 def is_whole(column: pd.Series) -> bool:

@@ -105,7 +105,7 @@ def problem_of(prepared: Prepared, places: Ints, norm: str, *, images: bool) -> 
 
 def break_rows(problem: Problem, eps: float, seed: int) -> Broken:
     """The strongest attack that fits the model. Raises `InputError` naming what can be attacked, `MissingExtra` for a missing library."""
-    with _quiet():
+    with quiet():
         return _broken(problem, eps, seed)
 
 
@@ -290,7 +290,7 @@ def _in_units(estimator: Any, unit: Floats) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No warnings of missing column names (their order is that of the model), and one thread: small matrices are slower on several."""
     threads = importlib.import_module("threadpoolctl")  # comes with scikit-learn
     with warnings.catch_warnings(), threads.threadpool_limits(1):

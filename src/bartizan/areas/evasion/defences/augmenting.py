@@ -9,12 +9,14 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bartizan.areas.evasion.defences.keeping import Keeper, identity_of
 from bartizan.model.errors import InputError
 from bartizan.model.statistics import clopper_pearson
 
@@ -83,39 +85,56 @@ def harden_estimator(
     rounds: int = 5,
     copies: int = 1,
     seed: int = 0,
+    progress: Callable[[Round], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> HardenedEstimator:
     """Fit `estimator` (with `fit` and `predict`) on rows `x` (N, D), labels `y` (N,) and, for `rounds` rounds, on examples against itself.
 
     Each round adds `copies` attacked copies of `x`; the copies of the last three rounds are kept, so that the model does not forget. The
     estimator given is not fitted itself; the result holds fitted clones. `held_out`: rows and labels that choose the best round.
+    Deterministic for `seed`, which also stands in where the estimator has no random state. `checkpoint`: a file written after every round
+    and resumed from; it is refused if rows, estimator or seed differ.
     """
     x, y, test_x, test_y = np.asarray(x), np.asarray(y), np.asarray(held_out[0]), np.asarray(held_out[1])
     if x.ndim != 2 or len(x) != len(y) or len(test_x) != len(test_y) or len(test_x) == 0 or x.dtype.kind != "f":
         raise InputError(
             f"rows of shape {x.shape} and type {x.dtype} with {len(y)} labels", place="hardening", cure="give floating (N, D) rows"
         )
-    model = _clone(estimator).fit(x, y)
-    models, kept = [model], list[Array]()
-    seen = [_round(0, model, len(x), test_x, test_y, attack, seed)]
-    for number in range(1, rounds + 1):
-        kept.append(np.concatenate([attack(model, x, y, seed + 1000 * number + part) for part in range(copies)]))
-        kept = kept[-3:]
-        rows = np.concatenate([x, *kept])
-        labels = np.concatenate([y, *[np.tile(y, copies)] * len(kept)])
-        model = _clone(estimator).fit(rows, labels)
-        models.append(model)
-        seen.append(_round(number, model, len(rows), test_x, test_y, attack, seed))
+    keeper = Keeper(checkpoint, lambda: identity_of(repr(estimator), copies, seed, x, y, test_x, test_y))
+    state = keeper.load() or {}
+    made = [np.asarray(state[f"copies_{number}"]) for number in range(len(state) - 2)]
+    seen = msgspec.json.decode(state["rounds"], type=list[Round]) if state else []
+
+    def fitted(number: int) -> Any:
+        recent = made[max(0, number - 3) : number]
+        return _clone(estimator, seed).fit(np.concatenate([x, *recent]), np.concatenate([y, *[np.tile(y, copies)] * len(recent)]))
+
+    model, best, kept = None, 0, None
+    while len(seen) <= rounds:
+        number = len(seen)
+        if number:
+            model = fitted(number - 1) if model is None else model
+            made.append(np.concatenate([attack(model, x, y, seed + 1000 * number + part) for part in range(copies)]))
+        model = fitted(number)
+        seen.append(_round(number, model, len(x) * (1 + copies * min(number, 3)), test_x, test_y, attack, seed))
+        best = max(range(len(seen)), key=lambda i: (seen[i].robust, -i))
+        kept = model if best == number else kept
+        keeper.save(lambda: {"rounds": msgspec.json.encode(seen), **{f"copies_{place}": rows for place, rows in enumerate(made)}})
+        if progress is not None:
+            progress(seen[-1])
     best = max(range(len(seen)), key=lambda i: (seen[i].robust, -i))
-    return HardenedEstimator(model=models[best], best=best, rounds=tuple(seen))
+    return HardenedEstimator(model=fitted(best) if kept is None else kept, best=best, rounds=tuple(seen))
 
 
-def _clone(estimator: Any) -> Any:
-    """An unfitted copy: scikit-learn's own where it is at work already, otherwise a deep copy."""
-    if "sklearn" in sys.modules and hasattr(estimator, "get_params"):
-        from sklearn.base import clone
+def _clone(estimator: Any, seed: int) -> Any:
+    """An unfitted copy, seeded where it was not: scikit-learn's own where it is at work already, otherwise a deep copy."""
+    if "sklearn" not in sys.modules or not hasattr(estimator, "get_params"):
+        return copy.deepcopy(estimator)
+    from sklearn.base import clone
 
-        return clone(estimator)
-    return copy.deepcopy(estimator)
+    fresh = clone(estimator)
+    unset = [name for name, value in fresh.get_params().items() if name.rpartition("__")[2] == "random_state" and value is None]
+    return fresh.set_params(**dict.fromkeys(unset, seed))
 
 
 def _round(number: int, model: Any, rows: int, x: Array, y: Array, attack: RowAttack, seed: int) -> Round:
