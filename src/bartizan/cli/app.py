@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "init": "Draft a manifest from what a folder holds.",
     "threats": "Derive what can go wrong from the manifest.",
     "assess": "Attack and inspect the real system, keep signed evidence, compute the residual risk.",
+    "harden": "Make a declared model stronger or smaller, and compare both under attack.",
     "risks": "Show the risk register from the evidence at hand, without running anything.",
     "explain": "Show how a risk came to its number, step by step.",
     "accept": "Accept, transfer or avoid a risk, with a reason and an end date.",

@@ -19,6 +19,8 @@ _MODULES = {
     "defences.inner": ("Threat",),
     "defences.trainer": ("Plan", "train"),
     "defences.augmenting": ("harden_estimator",),
+    "defences.perceptrons": ("NetPlan", "harden_perceptron"),
+    "defences.estimators": ("Training", "compare_estimators", "compressed_estimators", "declared_problem", "harden_declared"),
     "defences.sanitising": ("measure_sanitiser",),
     "defences.detecting": ("measure_detector",),
     "defences.compressing": ("compare",),

@@ -87,7 +87,8 @@ def drop_gate(table: Comparison, *, tolerance: float = 0.02, confidence: float =
 def _ruling(row: Version, before: Version, tolerance: float, confidence: float) -> DropRuling:
     p = sign_test(row.lost, row.lost + row.gained)
     clean = 100 * (row.clean.value - before.clean.value)
-    story = f"robust accuracy {-100 * row.drop:+.1f} points ({row.lost} lost, {row.gained} gained, p = {p:.2g}); clean {clean:+.1f} points"
+    change = 0.0 - 100 * row.drop  # not -0.0
+    story = f"robust accuracy {change:+.1f} points ({row.lost} lost, {row.gained} gained, p = {p:.2g}); clean {clean:+.1f} points"
     if (row.drop > tolerance and p <= 1.0 - confidence) or row.drop_low > tolerance:
         return DropRuling(name=row.name, verdict=Verdict.FAIL, p=p, why=story)
     if row.trust:
