@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Check a signed model, an evidence store or a bundle offline for tampering.",
     "seal": "Encrypt weights or data at rest.",
     "unseal": "Decrypt what was sealed, whole or not at all.",
+    "scan": "Say what loading model files would do; also packages and code.",
     "checks": "List the checks of this install, or describe one.",
     "catalog": "Look up threats, controls, frameworks and the checklist.",
     "schema": "Print the JSON Schema of the manifest for editors.",

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bartizan.cli.show import fit
@@ -32,6 +33,17 @@ def bar(word: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None
     finally:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
+
+
+@contextmanager
+def bytes_bar(word: str, path: Path, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """The same for work that tells the bytes it has done of `path`."""
+    whole = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    with bar(word, quiet=quiet) as tell:
+        if tell is None:
+            yield None
+        else:
+            yield lambda done: tell(min(done, whole), whole)
 
 
 def remembered(trust: bool) -> Cache | None:
