@@ -58,10 +58,25 @@ class UseKind(Enum):
     """A name or a callee that cannot be told from the stream, because it is computed."""
 
 
+class Argument(msgspec.Struct, frozen=True):
+    """One argument of a call, as far as the stream tells it.
+
+    `kind`: `text` (a string constant, in `text`), `constant` (any other constant), `bytes` (a bytes constant, its `span` of offsets), `name`
+    (a global, in `text` as `module:name`), `data` (a tuple, list, set or dict), `result` (what a call or a class gave back), `missing` (no
+    such argument), `unknown`.
+    """
+
+    kind: str
+    text: str = ""
+    span: tuple[int, int] | None = None
+
+
 class Use(msgspec.Struct, frozen=True):
     """One use of a global: `module` and the dotted `name` as the loader would look them up, and the byte `offset` of the opcode.
 
-    `argument` is what the use is about where that decides (the string given to `numpy.dtype`, the global handed to `functools.partial`).
+    Uses that differ in nothing but their place are one use, at the first place. `arguments` are those a policy asks to see, by position
+    (the others are left out as `missing`); `argument` says what a state that is built in holds out of the ordinary: the name of an
+    attribute like `__setstate__`, or `?` for one that is computed.
     """
 
     module: str
@@ -69,6 +84,7 @@ class Use(msgspec.Struct, frozen=True):
     kind: UseKind
     offset: int
     argument: str | None = None
+    arguments: tuple[Argument, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"

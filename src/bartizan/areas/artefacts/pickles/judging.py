@@ -1,0 +1,180 @@
+"""The verdict on a pickle: what was read, held against the policy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import msgspec
+
+from bartizan.areas.artefacts.pickles.analysis import DEFAULT, Analysis, Buffer, Limits, Loader
+from bartizan.areas.artefacts.pickles.policy import Entry, Policy
+from bartizan.areas.artefacts.pickles.reading import analyse
+from bartizan.areas.artefacts.safety import Argument, Reason, Ruling, Safety, Use, UseKind
+
+TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+"""The number (as pickle writes it) with which torch's old format begins, see `torch/serialization.py`."""
+
+_ENCODINGS = frozenset({"latin1", "latin-1", "iso-8859-1", "iso8859-1", "ascii", "utf-8", "utf8", "raw_unicode_escape"})
+
+_WORDS = {
+    UseKind.REFERENCE: "refers to",
+    UseKind.NEW: "makes an instance of",
+    UseKind.CALL: "calls",
+    UseKind.BUILD: "puts a state into what came of",
+    UseKind.APPEND: "appends to what came of",
+    UseKind.SETITEM: "sets items in what came of",
+    UseKind.ADD: "adds to what came of",
+    UseKind.INSIDE: "changes the inside of",
+}
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """The verdict on the pickle at one place, the readings it rests on, and where the pickle ends."""
+
+    ruling: Ruling
+    readings: tuple[Analysis, ...]
+    end: int
+
+
+def inspect(
+    data: Buffer, policy: Policy | None = None, *, start: int = 0, loader: Loader = Loader.ANY, limits: Limits = DEFAULT
+) -> Inspection:
+    """Reads the pickle in `data` from `start` on in every way that `loader` could, and judges each. `end` is that of the last reading."""
+    policy = policy or Policy.shipped()
+    plain = analyse(data, start=start, limits=limits, watch=policy.watch)
+    readings = [plain]
+    if loader in (Loader.ANY, Loader.JOBLIB) and any(use.name == "NumpyArrayWrapper" for use in plain.uses):
+        readings.append(analyse(data, start=start, limits=limits, loader=Loader.JOBLIB, watch=policy.watch))
+    last = readings[-1]
+    reasons = list(judge(last, policy, loader=loader, data=data).reasons)
+    if len(readings) == 2:
+        known = {(reason.text, reason.offset) for reason in reasons}
+        reasons += [reason for reason in _uses_and_hidden(plain, policy, data) if (reason.text, reason.offset) not in known]
+    return Inspection(Ruling.of(reasons), tuple(readings), last.end)
+
+
+def judge(analysis: Analysis, policy: Policy, *, loader: Loader = Loader.ANY, data: Buffer | None = None) -> Ruling:
+    """The verdict on one reading. `data` is what was read; without it a pickle in bytes that the loader would load is not followed.
+
+    A reading that is not complete is never safe: where the loader itself stops, nothing behind that place runs, and what ran before it is
+    judged, but the file is of no use either.
+    """
+    reasons = list(_uses_and_hidden(analysis, policy, data))
+    if "?" in analysis.persistent:
+        reasons.append(Reason("has a persistent id that is not one of torch's storages", safety=Safety.NEEDS_POLICY))
+    if "module" in analysis.persistent and loader not in (Loader.ANY, Loader.TORCH):
+        reasons.append(Reason("has a persistent id of torch's", safety=Safety.NEEDS_POLICY))
+    if not analysis.complete and not analysis.hidden:
+        at = analysis.stopped if analysis.stopped >= 0 else analysis.end
+        why = analysis.problems[-1] if analysis.problems else "the reading is not complete"
+        reasons.append(Reason(f"cannot be read to its end: {why}", at, safety=Safety.NEEDS_POLICY))
+    return Ruling.of(reasons)
+
+
+def _uses_and_hidden(analysis: Analysis, policy: Policy, data: Buffer | None) -> Iterator[Reason]:
+    for at in analysis.hidden:
+        yield Reason("loaders read different things from here on, which no pickler writes", at)
+    for use in analysis.uses:
+        yield from _use(use, policy, data)
+
+
+def _use(use: Use, policy: Policy, data: Buffer | None) -> Iterator[Reason]:
+    if use.kind is UseKind.UNKNOWN:
+        what = f"does something with what {use} gave back" if use.module != "?" else f"uses {use.name}"
+        yield Reason(f"calls what {use} gave back" if use.argument and use.module != "?" else what, use.offset, use)
+        return
+    if use.kind is UseKind.EXTENSION:
+        yield Reason(f"looks up number {use.name} of the extension registry, which stands for any name", use.offset, use)
+        return
+    words = f"{_WORDS[use.kind]} {use}"
+    if use.kind is UseKind.INSIDE:
+        yield Reason(f"{words}, for the whole process", use.offset, use)
+        return
+    denied = policy.denial(use.module, use.name, use.kind)
+    if denied is not None:
+        yield Reason(f"{words}, which {denied}", use.offset, use)
+        return
+    entry = policy.entry(use.module, use.name)
+    if entry is None:
+        yield _unknown(use, words)
+    elif use.kind is not UseKind.REFERENCE and use.kind not in entry.uses:
+        yield Reason(f"{words}, for which it was not reviewed", use.offset, use, Safety.NEEDS_POLICY)
+    else:
+        yield from _details(use, entry, policy, data, words)
+
+
+def _unknown(use: Use, words: str) -> Reason:
+    """A name that no entry is for: of the standard library it is refused, since nearly every gadget is; others somebody has to review."""
+    if use.module.partition(".")[0] in sys.stdlib_module_names and use.module != "__main__":
+        return Reason(f"{words}, which no data of a model needs", use.offset, use)
+    return Reason(f"{words}, which nobody reviewed", use.offset, use, Safety.NEEDS_POLICY)
+
+
+def _details(use: Use, entry: Entry, policy: Policy, data: Buffer | None, words: str) -> Iterator[Reason]:
+    """What the state or the arguments of an allowed use say."""
+    if use.kind is UseKind.BUILD and use.argument is not None:
+        if use.argument == "?":
+            if not entry.any_state:
+                yield Reason(f"{words} that is computed", use.offset, use, Safety.NEEDS_POLICY)
+        elif use.argument not in entry.attributes:
+            yield Reason(f"{words} with the attribute {use.argument}, which the loader itself would use", use.offset, use)
+    for position, argument in enumerate(use.arguments):
+        rule = entry.arguments.get(position)
+        if rule is not None and argument.kind != "missing":
+            yield from _argument(use, position, rule, argument, policy, data)
+
+
+def _argument(use: Use, position: int, rule: str, argument: Argument, policy: Policy, data: Buffer | None) -> Iterator[Reason]:
+    where = f"argument {position} of {use}"
+    if rule in ("called", "made", "type-name", "generator") and argument.kind == "name":
+        module, _, name = argument.text.partition(":")
+        kind = UseKind.CALL if rule in ("called", "generator") else UseKind.NEW
+        inner = Use(module, name, kind, use.offset)
+        entry = policy.entry(module, name)
+        if kind is UseKind.CALL and entry is not None and entry.arguments:
+            yield Reason(f"{where} is {module}.{name}, whose own arguments cannot be seen", use.offset, use)
+        yield from (Reason(f"{where}: {reason.text}", use.offset, use, reason.safety) for reason in _use(inner, policy, data))
+    elif rule == "torch-legacy" and argument.span is not None:
+        yield from _torch_legacy(use, argument.span, policy, data)
+    elif not _fits(rule, argument):
+        safety = Safety.UNSAFE if argument.kind in ("name", "unknown", "result") else Safety.NEEDS_POLICY
+        yield Reason(f"{where} is not {rule}", use.offset, use, safety)
+
+
+def _fits(rule: str, argument: Argument) -> bool:
+    kind, text = argument.kind, argument.text
+    if rule == "encoding":
+        return kind == "text" and text.lower() in _ENCODINGS
+    if rule == "object":
+        return kind == "name" and text == "builtins:object"
+    if rule == "numpy-name":
+        return kind == "text" and (text == "numpy" or text.isidentifier())
+    if rule in ("plain", "type-name"):
+        return kind in ("text", "constant", "bytes", "data")
+    if rule == "generator" and kind == "result":
+        return text.startswith("numpy.random.")
+    return rule in ("constant", "called", "made", "generator") and kind in ("text", "constant", "bytes")
+
+
+def _torch_legacy(use: Use, span: tuple[int, int], policy: Policy, data: Buffer | None) -> Iterator[Reason]:
+    """Bytes that `torch.load` reads: five pickles one behind the other, then the numbers (`torch/serialization.py`, `_legacy_load`)."""
+    if data is None:
+        yield Reason("loads bytes as a torch file", use.offset, use, Safety.NEEDS_POLICY)
+        return
+    inner = bytes(data[span[0] : span[1]])
+    head = 2 if inner[:1] == b"\x80" else 0
+    if inner[head : head + len(TORCH_MAGIC)] != TORCH_MAGIC:
+        yield Reason("loads bytes as a torch file, and they are none of the old format", use.offset, use, Safety.NEEDS_POLICY)
+        return
+    at = 0
+    for _ in range(5):
+        analysis = analyse(inner, start=at, watch=policy.watch)
+        if any(other.module == "torch.storage" and other.name == "_load_from_bytes" for other in analysis.uses):
+            yield Reason("loads bytes within bytes as a torch file", span[0] + at, use, Safety.NEEDS_POLICY)
+            return
+        for reason in judge(analysis, policy, loader=Loader.TORCH, data=inner).reasons:
+            yield Reason(reason.text, span[0] + (reason.offset or 0), reason.use, reason.safety)
+        if not analysis.complete:
+            return
+        at = analysis.end

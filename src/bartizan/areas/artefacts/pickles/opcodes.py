@@ -1,0 +1,43 @@
+"""The opcodes of pickle protocols 0 to 5: their bytes, and what of an argument follows each (PEP 3154, PEP 574, CPython's `_pickle.c`)."""
+
+from __future__ import annotations
+
+MARK, STOP, POP, POP_MARK, DUP = 0x28, 0x2E, 0x30, 0x31, 0x32
+FLOAT, INT, LONG, STRING, UNICODE = 0x46, 0x49, 0x4C, 0x53, 0x56
+BININT, BININT1, BININT2, BINFLOAT, NONE, NEWTRUE, NEWFALSE, LONG1, LONG4 = 0x4A, 0x4B, 0x4D, 0x47, 0x4E, 0x88, 0x89, 0x8A, 0x8B
+BINSTRING, SHORT_BINSTRING, BINUNICODE, SHORT_BINUNICODE, BINUNICODE8 = 0x54, 0x55, 0x58, 0x8C, 0x8D
+BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8 = 0x42, 0x43, 0x8E, 0x96
+PERSID, BINPERSID, NEXT_BUFFER, READONLY_BUFFER = 0x50, 0x51, 0x97, 0x98
+REDUCE, BUILD, GLOBAL, STACK_GLOBAL, INST, OBJ, NEWOBJ, NEWOBJ_EX = 0x52, 0x62, 0x63, 0x93, 0x69, 0x6F, 0x81, 0x92
+DICT, EMPTY_DICT, LIST, EMPTY_LIST, TUPLE, EMPTY_TUPLE, TUPLE1, TUPLE2, TUPLE3 = 0x64, 0x7D, 0x6C, 0x5D, 0x74, 0x29, 0x85, 0x86, 0x87
+EMPTY_SET, FROZENSET, ADDITEMS, APPEND, APPENDS, SETITEM, SETITEMS = 0x8F, 0x91, 0x90, 0x61, 0x65, 0x73, 0x75
+GET, BINGET, LONG_BINGET, PUT, BINPUT, LONG_BINPUT, MEMOIZE = 0x67, 0x68, 0x6A, 0x70, 0x71, 0x72, 0x94
+EXT1, EXT2, EXT4, PROTO, FRAME = 0x82, 0x83, 0x84, 0x80, 0x95
+
+CONSTANT_FIXED = {NONE: 0, NEWTRUE: 0, NEWFALSE: 0, BININT: 4, BININT1: 1, BININT2: 2, BINFLOAT: 8}
+"""Opcodes that push a constant, with the bytes of their argument."""
+
+CONSTANT_COUNTED = {
+    SHORT_BINUNICODE: 1, BINUNICODE: 4, BINUNICODE8: 8, SHORT_BINSTRING: 1, BINSTRING: 4,
+    SHORT_BINBYTES: 1, BINBYTES: 4, BINBYTES8: 8, BYTEARRAY8: 8, LONG1: 1, LONG4: 4,
+}  # fmt: skip
+"""Opcodes that push a constant whose length stands before it, with the bytes of that length."""
+
+CONSTANT_LINE = frozenset({INT, LONG, FLOAT, STRING, UNICODE})
+"""Opcodes that push a constant that goes to the end of the line."""
+
+TEXT = frozenset({STRING, UNICODE, SHORT_BINUNICODE, BINUNICODE, BINUNICODE8, SHORT_BINSTRING, BINSTRING})
+"""Opcodes whose constant is, or may be for some encoding, a str."""
+
+BYTES = frozenset({SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8})
+
+OTHER_FIXED = {
+    MARK: 0, STOP: 0, POP: 0, POP_MARK: 0, DUP: 0, BINPERSID: 0, NEXT_BUFFER: 0, READONLY_BUFFER: 0, REDUCE: 0, BUILD: 0,
+    STACK_GLOBAL: 0, OBJ: 0, NEWOBJ: 0, NEWOBJ_EX: 0, DICT: 0, EMPTY_DICT: 0, LIST: 0, EMPTY_LIST: 0, TUPLE: 0, EMPTY_TUPLE: 0,
+    TUPLE1: 0, TUPLE2: 0, TUPLE3: 0, EMPTY_SET: 0, FROZENSET: 0, ADDITEMS: 0, APPEND: 0, APPENDS: 0, SETITEM: 0, SETITEMS: 0,
+    BINGET: 1, LONG_BINGET: 4, BINPUT: 1, LONG_BINPUT: 4, MEMOIZE: 0, EXT1: 1, EXT2: 2, EXT4: 4, PROTO: 1, FRAME: 8,
+}  # fmt: skip
+"""The other opcodes without a line, with the bytes of their argument."""
+
+LINES = {**dict.fromkeys(CONSTANT_LINE, 1), GET: 1, PUT: 1, PERSID: 1, GLOBAL: 2, INST: 2}
+"""Opcodes whose argument is text to the end of one line or of two."""
