@@ -26,15 +26,18 @@ def run_options(command: Callable[..., int]) -> Callable[..., int]:
     @click.option("--time-limit", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help="Seconds one job may take.")
     @click.option("--memory-limit", type=click.IntRange(64), default=4096, show_default=True, help="MiB one job may take.")
     @click.option("--probe", multiple=True, metavar="HOST", help="Let live checks ask this host; otherwise they ask this machine alone.")
+    @click.option("--run-code", is_flag=True, help="Run the code that makes the project's own nets (architecture: in the manifest).")
     @click.option("--fresh", is_flag=True, help="Run everything again, even what is proved on unchanged things.")
     @functools.wraps(command)
-    def gathered(*, seed: int, time_limit: float, memory_limit: int, probe: tuple[str, ...], **rest: Any) -> int:
-        from bartizan.adapters.consent import consent
+    def gathered(*, seed: int, time_limit: float, memory_limit: int, probe: tuple[str, ...], run_code: bool, **rest: Any) -> int:
+        from bartizan.adapters.consent import consent, consent_to_code
         from bartizan.model.findings import Budget
         from bartizan.workflows.assess import Options
 
         chosen = {name: rest.pop(name) for name in ("only", "fail_on", "fresh")}
         consent(probe)
+        if run_code:
+            consent_to_code()
         budget = Budget(seconds=time_limit, memory_mib=memory_limit)
         return command(options=Options(seed=seed, budget=budget, **chosen), **rest)
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from bartizan.model.findings import Input
 from bartizan.model.system import Element, Kind, kind_of
 
-FIELDS = ("uri", "code", "exports", "system_prompt", "incident_plan")
+FIELDS = ("uri", "code", "exports", "system_prompt", "incident_plan", "architecture")
 """Fields of a node that may name local files or folders."""
 
 STATE_FOLDER = ".bartizan"
@@ -120,6 +120,6 @@ def _uris(node: Element) -> Iterator[str]:
     for field in FIELDS:
         value = getattr(node, field, None)
         if isinstance(value, str):
-            yield value
+            yield (value.rpartition(":")[0] or value) if field == "architecture" else value
         elif value:
             yield from value

@@ -108,7 +108,7 @@ def _findings(job: Job) -> tuple[Finding, ...]:
         command = extras.command(check.distribution if check else "bartizan", error.extra)
         return unknowns.missing_extra(job, error.extra, command, ())
     except NoTarget as error:
-        return unknowns.unknown(job, Reason.NO_TARGET, str(error))
+        return unknowns.unknown(job, Reason.NO_TARGET, str(error), remedy=error.cure)
     except BadFinding as error:
         return unknowns.unknown(job, Reason.INVALID, str(error), why="an error of the check")
     except BartizanError as error:

@@ -362,6 +362,7 @@ class Asset(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trained_on: tuple[str, ...] | None = None
     tested_on: tuple[str, ...] | None = None
     base_model: str | None = None
+    architecture: str | None = None  # file.py:function that makes the net whose weights `uri` holds
     adapters: tuple[str, ...] | None = None
     fine_tuned: bool | None = None
     compressed: bool | None = None
@@ -522,6 +523,7 @@ TRAIT_KINDS: dict[str, frozenset[Kind]] = {
             "trained_on",
             "tested_on",
             "base_model",
+            "architecture",
             "adapters",
             "fine_tuned",
             "compressed",
