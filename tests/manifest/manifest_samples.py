@@ -189,9 +189,8 @@ class Systems:
         if name == "constraints":
             return self.random.choice(CONSTRAINTS)
         if name == "inference":
-            return self.random.choice(
-                ({}, {"rows_at": "rows", "constant": {"v": self.text()}, "gives": "score", "labels": {"no": "n", "y": "z"}})
-            )
+            told = {"rows_at": "rows", "constant": {"v": self.text()}, "gives": "score", "labels": {"no": "n", "y": "z"}}
+            return self.random.choice(({}, told))
         return [self.leaf(typing.get_args(arm)[0]) for _ in range(self.random.randint(0, 3))] if many else self.leaf(arm)
 
     def leaf(self, arm: Any) -> Any:

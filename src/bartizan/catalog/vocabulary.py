@@ -122,7 +122,7 @@ def _sort(declared: inspect.Type) -> tuple[Sort, bool, inspect.Type]:
 
 
 def _declared(struct: type, kinds: frozenset[Kind], skip: frozenset[str] = frozenset()) -> list[Fact]:
-    """A fact for each field of `struct`, and one with a dotted name for each field of a group such as `quota` (not for those of `_WHOLE`)."""
+    """A fact for each field of `struct`, and one with a dotted name for each field of a group such as `quota`, but those of `_WHOLE`."""
     described = inspect.type_info(struct)
     assert isinstance(described, inspect.StructType)
     facts = []

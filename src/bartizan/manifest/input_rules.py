@@ -12,7 +12,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 def constraints(manifest: Any, located: Located) -> None:
-    """Pairs are pairs, groups are groups, ranges are not empty, prices and changes are not negative, and no feature must both stay and move."""
+    """Pairs are pairs, ranges are not empty, prices and changes are not negative, and no feature must both stay and move."""
     for index, asset in enumerate(manifest.assets):
         if asset.constraints is not None:
             _Refusing(located, ("assets", index, "constraints")).constraints(asset.constraints)

@@ -28,8 +28,8 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `immutable` features never change; `integer` ones hold whole numbers; `categorical` ones only values that training data holds; `allowed`
     lists the values of a feature; `low` and `high` bound it; `only_up`, `only_down` let it move one way; `most_change` bounds its change;
-    `one_hot` groups hold exactly one 1; `at_least` has pairs [a, b] with a >= b; `sums` bound weighted sums. `cost` is the price of one unit
-    of change (of any change of a feature that is no number), a number or one for each direction; `budget` bounds what all changes cost.
+    `one_hot` groups hold exactly one 1; `at_least` has pairs [a, b] with a >= b; `sums` bound weighted sums. `cost` is the price of one
+    unit of change (of any change of a feature that is no number), a number or one for each direction; `budget` bounds what all cost.
     """
 
     immutable: tuple[str, ...] = ()

@@ -43,7 +43,8 @@ def tabular_manipulation(
 ) -> Iterator[Finding]:
     """Decisions of a scikit-learn classifier that flip when a few features are rewritten plausibly.
 
-    Only values that training data holds are written, so ranges, categories and whole numbers are kept. Each test row that is decided
+    Only values that training data holds are written, so ranges, categories and whole numbers are kept, and only changes that keep the
+    model's declared `constraints` count. Each test row that is decided
     correctly is attacked through scores (labels where nothing else is shown), greedily, then with a beam; each flip is confirmed by the
     model's own predict. For feature manipulation one recipe is fitted to half of the rows of a class and measured on the other half. The
     control writes random values into as many features. Fails where the share flipped is beyond `tolerance`.
@@ -56,22 +57,26 @@ def tabular_manipulation(
     from bartizan.areas.evasion.tabular_changes import immutable_names, plausible_changes
     from bartizan.areas.evasion.tabular_inputs import prepared, sample
     from bartizan.areas.evasion.tabular_search import Asked
+    from bartizan.areas.evasion.telling import with_discarded
 
     if k < 1 or queries < k:
         raise InputError(
             f"k={k} and queries={queries} leave nothing to try", place=target.at, cure="set k to 1 or more, queries to k or more"
         )
     subject = prepared(job, target)
-    places = sample(subject.correct(), MAX_ROWS, job.seed)
+    possible, discarded = subject.possible(subject.correct())
+    places = sample(possible, MAX_ROWS, job.seed)
     if job.budget.queries is not None:
         queries = max(k, min(queries, job.budget.queries // len(places)))
-    changes = plausible_changes(subject.train, immutable_names(immutable, list(subject.train.columns)), max(1, queries // k))
+    fixed = immutable_names(immutable, list(subject.train.columns))
+    changes = plausible_changes(subject.train, fixed, max(1, queries // k), subject.rules)
     asked = Asked(subject, places, changes, labels_only=target.output is Output.LABEL)
     for threat, asset in about_of(job):
         if threat == "feature-manipulation":
-            yield _shared(job, asset, asked, k, tolerance)
+            found = _shared(job, asset, asked, k, tolerance)
         else:
-            yield _single(job, asset, asked, k, queries, tolerance, subject.numbers[places])
+            found = _single(job, asset, asked, k, queries, tolerance, subject.numbers[places])
+        yield with_discarded(found, discarded, subject.rules is not None)
 
 
 def _single(job: Job, asset: str, asked: Asked, k: int, queries: int, tolerance: float, numbers: Any) -> Finding:

@@ -41,7 +41,7 @@ def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", 
 
     Linear models and tree ensembles are decided exactly, perceptrons by the margin cascade on gradients in closed form, whose diagnostics
     decide whether its number can be trusted. Every flip is confirmed by the model's own predict; the control makes random changes of the
-    same size. Fails where the share of correct decisions that flip is beyond `tolerance`.
+    same size, and all keep the model's declared `constraints`. Fails where the share of correct decisions that flip is beyond `tolerance`.
 
     eps: the radius, in standard deviations of each column of a table, in ranges of all pixels for images
     norm: linf, l2 or l1; trees know linf alone
@@ -50,12 +50,14 @@ def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", 
     from bartizan.areas.evasion.norms import known_norm
     from bartizan.areas.evasion.tabular_inputs import prepared, sample
     from bartizan.areas.evasion.tabular_whitebox import break_rows, problem_of, random_breaks
+    from bartizan.areas.evasion.telling import with_discarded
 
     if not eps > 0.0 or known_norm(norm) == "l0":
         raise InputError(f"eps={eps} with norm {norm} is no radius", place=target.at, cure="set eps > 0 and norm to linf, l2 or l1")
     subject = prepared(job, target)
     subject.correct()
-    places = sample(subject.numbers - 1, MAX_ROWS, job.seed)
+    possible, discarded = subject.possible(subject.numbers - 1)
+    places = sample(possible, MAX_ROWS, job.seed)
     problem = problem_of(subject, places, known_norm(norm), images=target.task in PICTURES)
     right = (problem.decisions(problem.x) == problem.labels).nonzero()[0]
     if not len(right):
@@ -64,7 +66,8 @@ def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", 
     found = break_rows(attacked, eps, job.seed)
     null = random_breaks(attacked, eps, 5, job.seed + 1)
     for threat, asset in about_of(job):
-        yield _finding(job, (threat, asset), found, attacked, len(places), (eps, tolerance, null))
+        told = _finding(job, (threat, asset), found, attacked, len(places), (eps, tolerance, null))
+        yield with_discarded(told, discarded, subject.rules is not None)
 
 
 def _finding(job: Job, about: tuple[str, str], found: Broken, problem: Problem, rows: int, numbers: tuple[float, float, float]) -> Finding:

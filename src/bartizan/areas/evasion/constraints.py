@@ -103,6 +103,7 @@ class Rules:
     cost_up: Floats
     cost_down: Floats
     budget: float
+    names: tuple[str, ...] = ()
 
     @property
     def relational(self) -> bool:
@@ -240,8 +241,8 @@ class Rules:
 
     def _names(self) -> list[str]:
         names = ["a value that is not finite", "a value below its lowest", "a value above its highest", "an integer that is not whole"]
-        names += [f"column {column} has a value that is not allowed" for column in self.allowed]
-        names += [f"one-hot group of column {group[0]} does not hold exactly one 1" for group in self.groups]
+        names += [f"{_called(column, self.names)} has a value that is not allowed" for column in self.allowed]
+        names += [f"one-hot group of {_called(int(group[0]), self.names)} does not hold exactly one 1" for group in self.groups]
         return names + [relation.name for relation in self.relations]
 
 
@@ -305,7 +306,13 @@ def _compiled(given: Constraints, d: int) -> Rules:
         cost_up=np.where(np.isinf(cost_up), 0.0, cost_up),
         cost_down=np.where(np.isinf(cost_down), 0.0, cost_down),
         budget=given.budget,
+        names=names,
     )
+
+
+def _called(column: Column, names: Sequence[str]) -> str:
+    """How people are told of a column: by its name where it has one."""
+    return f"column '{column if isinstance(column, str) else names[column]}'" if names else f"column {column}"
 
 
 def _relations(given: Constraints, d: int, at: Any) -> tuple[Relation, ...]:
@@ -313,7 +320,7 @@ def _relations(given: Constraints, d: int, at: Any) -> tuple[Relation, ...]:
     for a, b in given.at_least:
         weights = np.zeros(d)
         weights[at(a)], weights[at(b)] = 1.0, -1.0
-        made.append(Relation(f"column {a} is less than column {b}", weights, 0.0, math.inf))
+        made.append(Relation(f"{_called(a, given.columns)} is less than {_called(b, given.columns)}", weights, 0.0, math.inf))
     for total in given.sums:
         weights = np.zeros(d)
         for column, weight in total.weights.items():

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bartizan.areas.evasion.tabular_inputs import Ints, is_number
+from bartizan.areas.evasion.tabular_rules import TableRules
 from bartizan.model.errors import InputError, UnknownName
 
 MOST_VALUES = 24
@@ -72,16 +73,19 @@ def immutable_names(text: str, names: Sequence[str]) -> frozenset[str]:
     return frozenset(given)
 
 
-def plausible_changes(train: pd.DataFrame, immutable: frozenset[str], most: int) -> Changes:
+def plausible_changes(train: pd.DataFrame, immutable: frozenset[str], most: int, rules: TableRules | None = None) -> Changes:
     """The single changes that training data calls plausible; where they are more than `most`, fewer values of each feature.
 
-    Raises `InputError` where nothing may change.
+    What `rules` forbid a feature by itself is left out; what they ask of several is for the search to keep. Raises `InputError` where
+    nothing may change.
     """
     names = tuple(str(name) for name in train.columns)
-    limit, values = MOST_VALUES, [_seen(train[name], MOST_VALUES, name in immutable) for name in names]
+    immutable |= frozenset(rules.told.immutable if rules is not None else ())
+    columns = [train[name] if rules is None else rules.possible(train[name]) for name in names]
+    limit, values = MOST_VALUES, [_seen(column, MOST_VALUES, name in immutable) for name, column in zip(names, columns, strict=True)]
     while sum(map(len, values)) > most and limit > 2:
         limit -= 1
-        values = [_seen(train[name], limit, name in immutable) for name in names]
+        values = [_seen(column, limit, name in immutable) for name, column in zip(names, columns, strict=True)]
     sizes = np.array([len(one) for one in values], dtype=np.int64)
     if not sizes.any():
         raise InputError("no feature may change", cure="name fewer features in immutable")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from bartizan.areas.evasion.tabular_changes import Changes
 from bartizan.areas.evasion.tabular_inputs import Floats, Ints, Prepared
@@ -54,27 +55,34 @@ class Asked:
         self.agree = self.labels_only or bool((prepared.probabilities(self.frame).argmax(axis=1) == self.decided).all())
 
     def margins(self, rows: Ints, changes: Ints) -> Floats:
-        """How far each changed row is from being decided otherwise, (q,), in [-1, 1]; negative where it is."""
+        """How far each changed row is from being decided otherwise, (q,), in [-1, 1]; negative where it is and keeps the constraints."""
         found = [self._chunk(rows[i : i + _CHUNK], changes[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
         return np.concatenate(found) if found else np.empty(0)
 
     def flipped(self, rows: Ints, changes: Ints) -> npt.NDArray[np.bool_]:
-        """Does the model's own predict decide the changed rows otherwise? (q,)"""
+        """Does the model's own predict decide the changed rows otherwise, and do they keep the declared constraints? (q,)"""
         if not len(rows):
             return np.zeros(0, dtype=np.bool_)
-        return np.asarray(self.prepared.decisions(self.changes.applied(self.frame, rows, changes)) != self.decided[rows])
+        frame = self.changes.applied(self.frame, rows, changes)
+        return np.asarray(self._obeys(frame, rows) & (self.prepared.decisions(frame) != self.decided[rows]))
 
     def _chunk(self, rows: Ints, changes: Ints) -> Floats:
         frame = self.changes.applied(self.frame, rows, changes)
+        possible = self._obeys(frame, rows)
         if self.labels_only:
-            return np.asarray(np.where(self.prepared.decisions(frame) == self.decided[rows], 1.0, -1.0))
+            return np.asarray(np.where((self.prepared.decisions(frame) == self.decided[rows]) | ~possible, 1.0, -1.0))
         scores = self.prepared.probabilities(frame)
         every, decided = np.arange(len(rows)), self.decided[rows]
         otherwise = (scores.argmax(axis=1) if self.agree else self.prepared.decisions(frame)) != decided
         own = scores[every, decided].copy()
         scores[every, decided] = -np.inf
         margins = own - scores.max(axis=1)
-        return np.asarray(np.where(otherwise, np.minimum(margins, -_TIE), np.maximum(margins, _TIE)))
+        return np.asarray(np.where(otherwise & possible, np.minimum(margins, -_TIE), np.maximum(margins, _TIE)))
+
+    def _obeys(self, frame: pd.DataFrame, rows: Ints) -> npt.NDArray[np.bool_]:
+        """Which changed rows keep the declared constraints, (q,)."""
+        rules = self.prepared.rules
+        return np.ones(len(rows), dtype=np.bool_) if rules is None else rules.obeys(self.frame.iloc[rows], frame)
 
 
 def _has_scores(prepared: Prepared) -> bool:

@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from bartizan.adapters.numpy_models import Layers, layers_of
 from bartizan.adapters.tree_models import is_tree_ensemble
+from bartizan.areas.evasion.constraints import Constraints, Cost, Rules, Sum
+from bartizan.areas.evasion.norms import size
 from bartizan.areas.evasion.result import Trust
 from bartizan.areas.evasion.tabular_inputs import Floats, Ints, Prepared, is_number, is_whole
 from bartizan.model.errors import InputError
@@ -34,7 +36,10 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class Problem:
-    """A classifier, n rows of d numbers, their classes, and how far each column may move: `eps` times its `unit`, inside [low, high]."""
+    """A classifier, n rows of d numbers, their classes, and how far each column may move: `eps` times its `unit`, inside [low, high].
+
+    `rules` are the declared constraints, which every counted change keeps.
+    """
 
     prepared: Prepared
     x: Floats
@@ -44,18 +49,33 @@ class Problem:
     high: Floats
     whole: Mask
     norm: str
+    rules: Rules | None = None
+
+    @property
+    def boxed(self) -> bool:
+        """Are the allowed changes a box, with whole steps or not, because no rule joins features or lists values?"""
+        return self.rules is None or not (self.rules.relational or self.rules.allowed)
 
     def walls(self, eps: float) -> tuple[Floats, Floats]:
         """How far each entry may fall (not positive) and rise in the norm linf, both (n, d)."""
         reach = np.where(self.whole, np.floor(eps * self.unit + 1e-9), eps * self.unit)
-        return np.maximum(self.low - self.x, -reach), np.minimum(self.high - self.x, reach)
+        low, high = (self.low, self.high) if self.rules is None else self.rules.window(self.x)
+        low, high = np.maximum(self.low, low), np.minimum(self.high, high)
+        return np.minimum(np.maximum(low - self.x, -reach), 0.0), np.maximum(np.minimum(high - self.x, reach), 0.0)
+
+    def keeps(self, rows: Floats, eps: float) -> Mask:
+        """Which changed rows (n, d) lie within `eps` and keep the declared constraints, (n,)."""
+        unit = np.where(self.unit > 0, self.unit, 1.0)
+        near = np.asarray(size((rows - self.x) / unit, self.norm)) <= eps * (1 + 1e-6) + 1e-9
+        return near if self.rules is None else near & self.rules.obeys(self.x, rows)
 
     def settled(self, moved: Floats, origin: Floats | None = None) -> Floats:
-        """Rows `moved` with whole steps cut towards the origin and columns that never vary put back."""
+        """Rows `moved` with whole steps cut towards the origin, columns that never vary put back, and the declared constraints kept."""
         start = self.x if origin is None else origin
         change = moved - start
         change = np.where(self.whole, np.trunc(change + np.sign(change) * 1e-9), change)
-        return np.asarray(start + np.where(self.unit > 0, change, 0.0))
+        rows = np.asarray(start + np.where(self.unit > 0, change, 0.0))
+        return rows if self.rules is None else np.asarray(self.rules.repair(start, rows))
 
     def decisions(self, rows: Floats) -> Ints:
         """The model's own predict for rows (n, d), as positions in its classes."""
@@ -100,7 +120,9 @@ def problem_of(prepared: Prepared, places: Ints, norm: str, *, images: bool) -> 
     if images:  # every pixel has the range of all; how its values are stored says nothing about steps
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         unit, whole = high - low, np.zeros_like(whole)
-    return Problem(prepared, test, prepared.labels[places], unit, low, high, whole, norm)
+    rules = None if prepared.rules is None else prepared.rules.array()
+    whole = whole if rules is None else whole | rules.integer
+    return Problem(prepared, test, prepared.labels[places], unit, low, high, whole, norm, rules)
 
 
 def break_rows(problem: Problem, eps: float, seed: int) -> Broken:
@@ -116,9 +138,9 @@ def _broken(problem: Problem, eps: float, seed: int) -> Broken:
     layers = layers_of(estimator, problem.x)
     if layers is None:
         raise InputError(f"{type(estimator).__name__} is not read from inside", cure=f"what can be attacked here: {KNOWN}")
-    if layers.affine and problem.norm == "linf":
+    if layers.affine and problem.norm == "linf" and problem.boxed:
         return _corners(problem, layers, eps)
-    if layers.affine and problem.norm in ("l2", "l1") and not problem.whole.any():
+    if layers.affine and problem.norm in ("l2", "l1") and not problem.whole.any() and problem.rules is None:
         return _closed_form(problem, eps)
     return _cascade(problem, layers, eps, seed)
 
@@ -137,7 +159,7 @@ def random_breaks(problem: Problem, eps: float, draws: int, seed: int) -> float:
                 step *= np.abs(step).argsort(axis=1).argsort(axis=1) == step.shape[1] - 1
             change = eps * problem.unit * step / np.linalg.norm(step, axis=1, keepdims=True)
         rows = problem.settled(np.clip(problem.x + change, problem.low, problem.high))
-        hits += int((problem.decisions(rows) != problem.labels).sum())
+        hits += int(((problem.decisions(rows) != problem.labels) & problem.keeps(rows, eps)).sum())
     return hits / (draws * len(problem.x))
 
 
@@ -164,7 +186,7 @@ def _at_corners(problem: Problem, layers: Layers, eps: float) -> Broken:
         rows = np.flatnonzero(~broken & (problem.labels != target) & (margin <= _SAME * (1.0 + np.abs(scores).max(axis=1))))
         if len(rows):
             tried = (problem.x + corner)[rows]
-            hit = problem.decisions(tried) != problem.labels[rows]
+            hit = (problem.decisions(tried) != problem.labels[rows]) & problem.only(rows).keeps(tried, eps)
             asked += len(rows)
             broken[rows[hit]], changed[rows[hit]] = True, tried[hit]
     proven = ~broken & (least > _SAME * (1.0 + np.abs(scores).max(axis=1)))
@@ -173,7 +195,6 @@ def _at_corners(problem: Problem, layers: Layers, eps: float) -> Broken:
 
 def _closed_form(problem: Problem, eps: float) -> Broken:
     """Linear models in the norms l2 and l1: the nearest half-space inside the box."""
-    from bartizan.areas.evasion.constraints import Constraints
     from bartizan.areas.evasion.linear import nearest_linear_evasion
 
     unit = np.where(problem.unit > 0, problem.unit, 1.0)
@@ -184,7 +205,7 @@ def _closed_form(problem: Problem, eps: float) -> Broken:
     model = _in_units(problem.prepared.estimator, unit)
     found = nearest_linear_evasion(model, problem.x / unit, names, norm=problem.norm, constraints=constraints)
     within = found.found & (found.distance <= eps)
-    broken, changed = _confirmed(problem, np.where(within[:, None], found.adversarial * unit, problem.x))
+    broken, changed = _confirmed(problem, np.where(within[:, None], found.adversarial * unit, problem.x), eps)
     curve = tuple((eps * share, float((broken & (found.distance <= eps * share)).mean())) for share in (0.25, 0.5, 1.0))
     proven = ~broken & (found.lower > eps)
     return Broken(broken, proven, changed, "exact: the nearest half-space", True, Trust(ok=True), curve, found.queries)
@@ -192,19 +213,18 @@ def _closed_form(problem: Problem, eps: float) -> Broken:
 
 def _trees(problem: Problem, eps: float) -> Broken:
     """Tree ensembles in the norm linf: an exact search over the splits inside the box."""
-    from bartizan.areas.evasion.constraints import Constraints
     from bartizan.areas.evasion.trees import nearest_tree_evasion
 
     if problem.norm != "linf":
         raise InputError(f"trees are not attacked in the norm {problem.norm} here", cure="set norm to linf")
     reach = np.where(problem.whole, np.floor(eps * problem.unit + 1e-9), eps * problem.unit)
-    limits = [_by_column(bound) for bound in (problem.low, problem.high, reach)]
-    constraints = Constraints(integer=tuple(np.flatnonzero(problem.whole).tolist()), low=limits[0], high=limits[1], most_change=limits[2])
+    constraints = _constraints(problem, reach)
     names = problem.prepared.estimator.classes_[problem.labels]
     found = nearest_tree_evasion(problem.prepared.estimator, problem.x, names, constraints=constraints)
-    broken, changed = _confirmed(problem, np.where(found.found[:, None], found.adversarial, problem.x))
+    broken, changed = _confirmed(problem, np.where(found.found[:, None], found.adversarial, problem.x), eps)
     proven = ~broken & np.isinf(found.lower)
-    method = "exact: a search over the splits inside the box (Veritas)"
+    relational = problem.rules is not None and problem.rules.relational
+    method = "exact: a search over the splits " + ("by a mixed integer program" if relational else "inside the box (Veritas)")
     return Broken(broken, proven, changed, method, bool((broken | proven).all()), Trust(ok=True), passes=found.queries)
 
 
@@ -215,7 +235,7 @@ def _cascade(problem: Problem, layers: Layers, eps: float, seed: int) -> Broken:
     unit = np.where(problem.unit > 0, problem.unit, 1.0)
     rows = problem.x / unit
     low, high = problem.low / unit, problem.high / unit
-    stepped = bool(problem.whole.any() or (problem.unit == 0).any())
+    stepped = bool(problem.whole.any() or (problem.unit == 0).any() or problem.rules is not None)
 
     def repair(origin: Any, moved: Any) -> Any:
         return problem.settled(moved * unit, np.asarray(origin) * unit) / unit
@@ -230,7 +250,7 @@ def _cascade(problem: Problem, layers: Layers, eps: float, seed: int) -> Broken:
         seed=seed % 2**31,
         repair=repair if stepped else None,
     )
-    broken, changed = _confirmed(problem, result.at[-1].adversarial * unit)
+    broken, changed = _confirmed(problem, result.at[-1].adversarial * unit, eps)
     curve = tuple((at.eps, 1.0 - at.robust_accuracy) for at in result.at)
     method = "the margin cascade on gradients in closed form"
     return Broken(
@@ -265,11 +285,45 @@ class _Inside:
         return self.problem.decisions(x * self.unit)
 
 
-def _confirmed(problem: Problem, changed: Floats) -> tuple[Mask, Floats]:
-    """The rows that the model decides otherwise after whole steps are restored, and all rows: the originals elsewhere."""
+def _confirmed(problem: Problem, changed: Floats, eps: float) -> tuple[Mask, Floats]:
+    """The rows that the model decides otherwise after whole steps and constraints are restored, and all rows: the originals elsewhere."""
     rows = problem.settled(np.clip(changed, problem.low, problem.high))
-    broken = np.asarray(problem.decisions(rows) != problem.labels)
+    broken = np.asarray((problem.decisions(rows) != problem.labels) & problem.keeps(rows, eps))
     return broken, np.where(broken[:, None], rows, problem.x)
+
+
+def _constraints(problem: Problem, reach: Floats) -> Constraints:
+    """The range, the whole numbers and the `reach` (d,) of each column, joined with what is declared."""
+    low, high, reach = problem.low, problem.high, np.broadcast_to(reach, problem.low.shape)
+    rules = problem.rules
+    if rules is None:
+        limits = [_by_column(bound) for bound in (low, high, reach)]
+        whole = tuple(np.flatnonzero(problem.whole).tolist())
+        return Constraints(integer=whole, low=limits[0], high=limits[1], most_change=limits[2])
+    limits = [_by_column(bound) for bound in (np.maximum(low, rules.low), np.minimum(high, rules.high))]
+    moves = np.minimum(reach, np.where(rules.up > 0, np.where(rules.down > 0, np.minimum(rules.up, rules.down), rules.up), rules.down))
+    prices = [
+        (column, Cost(up=float(up), down=float(down))) for column, (up, down) in enumerate(zip(rules.cost_up, rules.cost_down, strict=True))
+    ]
+    return Constraints(
+        immutable=tuple(np.flatnonzero(rules.frozen).tolist()),
+        integer=tuple(np.flatnonzero(problem.whole).tolist()),
+        one_hot=tuple(tuple(group.tolist()) for group in rules.groups),
+        allowed={column: tuple(values.tolist()) for column, values in rules.allowed.items()},
+        low=limits[0],
+        high=limits[1],
+        only_up=tuple(np.flatnonzero((rules.down == 0) & (rules.up > 0)).tolist()),
+        only_down=tuple(np.flatnonzero((rules.up == 0) & (rules.down > 0)).tolist()),
+        sums=tuple(
+            Sum(
+                weights={int(c): float(relation.weights[c]) for c in np.flatnonzero(relation.weights)}, low=relation.low, high=relation.high
+            )
+            for relation in rules.relations
+        ),
+        most_change=_by_column(moves),
+        cost={column: cost for column, cost in prices if cost.up or cost.down},
+        budget=rules.budget,
+    )
 
 
 def _by_column(values: Floats) -> dict[int | str, float]:
