@@ -3,7 +3,8 @@
 The signs follow Athalye, Carlini and Wagner (Obfuscated gradients, ICML 2018) and Carlini et al. (On evaluating adversarial robustness,
 2019): gradients that vanish or do not lower the margin, a loss that does not rise, an unbounded attack that does not reach zero, an attack
 without gradients that beats the one with them. The ladder: expectation over a random model's answers from the start; non-differentiable
-steps passed straight through (BPDA); then a search without gradients on every survivor. 'Not trustworthy' stays while a sign does.
+steps passed straight through (BPDA); a search over the levels of a model that rounds its inputs; then, while a sign stays, transfer from
+a surrogate, a search on scores and one on decisions alone, on every survivor. 'Not trustworthy' stays while a sign does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from bartizan.areas.evasion.arrays import Array, column, copy, full, integers, like, norm_inf, to_numpy
 from bartizan.areas.evasion.cascade import Field, Plan, Stage, climb, prepare
+from bartizan.areas.evasion.ladder import decided, over_rounded_inputs, scored, smallest, survivors, transferred, unmoved_by_a_hair
 from bartizan.areas.evasion.norms import ascent, keep_largest
 from bartizan.areas.evasion.result import Trust
 from bartizan.areas.evasion.search import Search
@@ -54,26 +56,35 @@ def examined(search: Search) -> Trust:
         found = f"measured by a search of {search.options.queries} queries per image; an attacker with gradients may do better"
         return Trust(ok=not unfit, reasons=tuple(unfit), notes=(*notes(search), found))
     if not isinstance(search.target, Differentiates):
-        unfit.append("the model has no gradients; the number is what a search without them found")
-        return Trust(ok=False, reasons=tuple(unfit), notes=notes(search))
+        unfit.append("the model has no gradients; the number is what searches without them found")
+        for rung in (transferred, decided):
+            if survivors(search, smallest(search)).size:
+                rung(search)
+        return Trust(ok=False, reasons=tuple(unfit), escalations=tuple(search.tried), notes=notes(search))
     if search.random:
         search.tried.append("expectation over the model's random answers (EOT)")
-    signs = signs_of(search)
+    signs = escalated(search)
+    if not survivors(search, smallest(search)).size:
+        signs = []
+    reasons = [*unfit, *signs]
+    return Trust(ok=not reasons, reasons=tuple(reasons), escalations=tuple(search.tried), notes=notes(search))
+
+
+def escalated(search: Search) -> list[str]:
+    """Climbs the ladder while there are signs, rung by rung; the signs that are left."""
+    signs, rounded = signs_of(search), False
     if signs and hasattr(search.target, "repair"):
         search.target.repair = True
         search.tried.append("non-differentiable steps passed straight through (BPDA)")
         search.sweep(seed=1)
+        rounded = over_rounded_inputs(search)
         signs = signs_of(search)
-    if signs:
-        search.tried.append(f"search without gradients, {search.options.queries} queries per image")
-        for place in range(len(search.radii)):
-            if place:
-                search.inherit(place)
-            search.search_scores(place, search.options.queries, seed=2)
-    if not survivors(search, _place(search)).size:
-        signs = []
-    reasons = [*unfit, *signs]
-    return Trust(ok=not reasons, reasons=tuple(reasons), escalations=tuple(search.tried), notes=notes(search))
+    if not rounded and survivors(search, smallest(search)).size and unmoved_by_a_hair(search):
+        over_rounded_inputs(search)
+    for rung in (transferred, scored, decided) if signs else ():
+        if survivors(search, smallest(search)).size:
+            rung(search)
+    return signs
 
 
 def notes(search: Search) -> tuple[str, ...]:
@@ -114,19 +125,9 @@ def batch_matters(search: Search) -> bool:
     return bool((abs(alone - together) > 1e-3 * (np.abs(together).max() + 1e-30)).any())
 
 
-def _place(search: Search) -> int:
-    """The smallest positive radius: most samples survive there."""
-    return next((i for i, eps in enumerate(search.radii) if eps > 0), 0)
-
-
-def survivors(search: Search, place: int) -> Host:
-    """Row numbers that are right and unbroken at this radius."""
-    return np.flatnonzero(~search.broken[place])
-
-
 def signs_of(search: Search) -> list[str]:
     """Signs that the gradient attack may have failed, on up to `PROBES` survivors of the smallest radius; none where nothing survived."""
-    place = _place(search)
+    place = smallest(search)
     rows = survivors(search, place)
     if search.radii[place] <= 0 or not len(rows):
         return []

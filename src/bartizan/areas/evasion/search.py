@@ -12,7 +12,7 @@ from bartizan.areas.evasion.arrays import Array, copy, full, integers, to_numpy
 from bartizan.areas.evasion.cascade import Field, climb, closest, prepare
 from bartizan.areas.evasion.norms import Space
 from bartizan.areas.evasion.result import Trust
-from bartizan.areas.evasion.targets import Classifies, Differentiates
+from bartizan.areas.evasion.targets import Classifies, Differentiates, Searches
 from bartizan.areas.evasion.whitebox.apgd import evades
 from bartizan.areas.evasion.whitebox.minimum_norm import fmn
 
@@ -109,18 +109,26 @@ class Search:
 
     def search_scores(self, place: int, queries: int, seed: int, among: Host | None = None) -> int:
         """A black-box search at one radius on what is not broken; how many it broke."""
-        from bartizan.areas.evasion.whitebox.random_search import random_search
-
         rows = np.flatnonzero(~self.broken[place])
         rows = rows if among is None else np.intersect1d(rows, among)
         if not len(rows):
             return 0
         at = integers(rows, self.x)
         eps = full(self.x, len(rows), self.radii[place])
-        find = self.options.search or self.strategy.search or random_search
+        find = self.options.search or self.strategy.search or self._usual_search()
         out = copy(self.x)
         out[at] = find(self.target, self.x[at], self.y[at], self.space, eps, queries=queries, seed=self.options.seed + seed)
         return self._verify(place, out, rows)
+
+    def _usual_search(self) -> Searches:
+        """The search on scores that is strongest for the norm; only ours knows the constraints of a space."""
+        from bartizan.areas.evasion.whitebox.random_search import random_search
+
+        if self.space.norm == "linf" or self.space.repair is not None:
+            return random_search
+        from bartizan.areas.evasion.blackbox.attacks import BlackBoxSearch
+
+        return BlackBoxSearch("square")
 
     def offer(self, place: int, candidates: Array) -> int:
         """Candidates (n, d) from anywhere: those within the radius that evade are kept; how many were."""

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bartizan.areas.evasion.defences.inner import Evaluating, Threat, gradient, margin, uniform, within
-from bartizan.areas.evasion.defences.measuring import Attack, Rate, attacked, own_attack, rate, stands
+from bartizan.areas.evasion.defences.inner import Evaluating, Threat
+from bartizan.areas.evasion.defences.measuring import BATCH, Attack, Rate, attacked, own_attack, rate, stands
 from bartizan.model.errors import InputError, MissingExtra
 
 Map = Callable[[Tensor], Tensor]
@@ -231,26 +231,24 @@ def measure_sanitiser(model: nn.Module, sanitiser: Sanitiser, x: Tensor, y: Tens
         )  # fmt: skip
 
 
-def over_levels(defended: nn.Module, x: Tensor, y: Tensor, threat: Threat, *, steps: int = 40, runs: int = 3) -> Tensor:
-    """Attack a staircase where it acts: over the levels that the ball can reach, every value free between its lowest and its highest one.
+def over_levels(defended: nn.Module, x: Tensor, y: Tensor, threat: Threat, *, targets: int = 5) -> Tensor:
+    """Attack a staircase where it acts: one level chosen per value among those that the ball reaches (`whitebox.staircase`)."""
+    from bartizan.adapters.torch_models import TorchModel
+    from bartizan.areas.evasion.norms import Space
+    from bartizan.areas.evasion.whitebox.staircase import over_bins, stairs_of
 
-    A level between those of the ball's two ends is reached by the nearest value of the ball, which makes each point an input again.
-    """
-    assert isinstance(defended, Defended)
-    low, high = within(x - threat.eps, threat), within(x + threat.eps, threat)
-    step = defended.sanitiser.apply
-    middle, half = (step(low) + step(high)) / 2, (step(high) - step(low)) / 2
-    dice, best = torch.Generator(device=x.device).manual_seed(0), x.clone()
-    done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    for run in range(runs):
-        place = torch.zeros_like(x) if run == 0 else uniform(x, Threat(eps=1.0), dice)
-        for k in range(steps):
-            value, slope = gradient(lambda u: _logits(defended, middle + half * u), place, y, margin)
-            new = (value > 0) & ~done
-            best[new] = torch.maximum(torch.minimum(step(middle + half * place), high), low)[new]
-            done |= new
-            place = (place + (0.05 + 0.5 * (1.0 + math.cos(math.pi * k / steps))) * slope.sign()).clamp(-1.0, 1.0)
-    return best
+    target = TorchModel(defended, x)
+    rows = target.rows(x)
+    low, high = (
+        rows.new_full((1,), end) for end in (0.0 if threat.low is None else threat.low, 1.0 if threat.high is None else threat.high)
+    )
+    with target.session(0):
+        stairs = stairs_of(target, rows, Space(norm="linf", low=low, high=high))
+        if stairs is None:
+            return x.clone()
+        found = over_bins(target, rows, y, target.logits(rows), stairs.within(threat.eps), targets=targets, seed=0, batch=BATCH)
+    changed: Tensor = found.reshape(x.shape).to(x)
+    return changed
 
 
 def _logits(model: nn.Module, x: Tensor) -> Tensor:
