@@ -23,7 +23,7 @@ SHOWN = 50
 
 @check(
     "dependencies.vulnerabilities",
-    threats=["known-vulnerability", "malicious-package"],
+    threats=["malicious-package", "known-vulnerability"],
     kinds={Kind.DEPENDENCIES},
     phases={Phase.DEVELOPMENT, Phase.DEPLOYMENT, Phase.OPERATION},
     cost=Cost.FAST,
@@ -45,7 +45,9 @@ def vulnerabilities(job: Job, target: Asset, *, max_age_days: float = 7.0) -> It
     if found.aged is not None and not found.vulnerable:
         raise found.aged
     for threat, asset in about_of(job):
-        yield _imitations(job, (threat, asset), found) if threat == "malicious-package" else _weaknesses(job, (threat, asset), found)
+        yield _weaknesses(job, (threat, asset), found)
+        if threat == "malicious-package":
+            yield _imitations(job, (threat, asset), found)
 
 
 def _weaknesses(job: Job, about: tuple[str, str], found: Judged) -> Finding:

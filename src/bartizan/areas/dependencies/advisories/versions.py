@@ -26,6 +26,10 @@ LONGEST = 200
 _RELEASE = re.compile(r"\s*[vV]?((?:\d+!)?\d+(?:\.\d+)*)[-_.+ ][A-Za-z]")
 
 
+_BEGINNING = ("introduced", "0")
+"""The event that lies below every version, even `0a1` (OSV schema, 'introduced')."""
+
+
 class Status(Enum):
     """What an advisory means for a version."""
 
@@ -178,7 +182,7 @@ def _passed(events: Iterable[tuple[str, str]], compare: Callable[[str], int]) ->
     for kind, bound in events:
         if kind == "limit":
             continue
-        distance = 1 if kind == "introduced" and bound == "0" else compare(bound)
+        distance = 1 if (kind, bound) == _BEGINNING else compare(bound)
         if (kind in ("introduced", "fixed") and distance >= 0) or (kind == "last_affected" and distance > 0):
             passed.append((kind, bound))
     return passed
@@ -186,12 +190,13 @@ def _passed(events: Iterable[tuple[str, str]], compare: Callable[[str], int]) ->
 
 def _last(passed: list[tuple[str, str]], ecosystem: str) -> str:
     """The kind of the highest event, whatever order they are written in; at one version an end outranks a beginning."""
-    best_kind, best = "", "0"
-    for kind, bound in passed:
-        order = (bound != "0") - (best != "0") if "0" in (bound, best) else _order(ecosystem, bound, best)
-        if not best_kind or order > 0 or (order == 0 and kind != "introduced"):
-            best_kind, best = kind, bound
-    return best_kind
+    best = _BEGINNING
+    for event in passed:
+        order = (event != _BEGINNING) - (best != _BEGINNING)
+        order = order if _BEGINNING in (event, best) else _order(ecosystem, event[1], best[1])
+        if order > 0 or (order == 0 and event[0] != "introduced"):
+            best = event
+    return best[0] if passed else ""
 
 
 def _order(ecosystem: str, one: str, other: str) -> int:
