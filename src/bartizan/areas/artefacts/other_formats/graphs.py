@@ -1,0 +1,124 @@
+"""Models that are protobuf messages: which kind one is, by its structure, and who judges it."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from bartizan.areas.artefacts.containers.scope import LimitReached, Piece, Scope
+from bartizan.areas.artefacts.other_formats import wire
+from bartizan.areas.artefacts.other_formats.recognition import file_name
+
+_ONNX_NUMBERS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
+_LOOKED_AT = 64
+
+
+def read_graph(piece: Piece, scope: Scope) -> bool:
+    """Judge a message that is an ONNX model, a SavedModel, a graph or metadata of TensorFlow or a tokenizer's vocabulary; else False."""
+    try:
+        top = list(islice(wire.fields(piece.data, 0, len(piece.data), scope), 100_000))
+    except wire.NotWire as error:
+        return _damaged(piece, scope, str(error))
+    except LimitReached:
+        raise
+    name = file_name(piece, scope)
+    if is_onnx(top):
+        from bartizan.areas.artefacts.other_formats.onnx_models import read_onnx
+
+        return read_onnx(piece, scope)
+    if is_saved_model(top, piece, scope):
+        from bartizan.areas.artefacts.other_formats.tensorflow_graphs import read_saved_model
+
+        return read_saved_model(piece, scope)
+    if name == "keras_metadata.pb":
+        from bartizan.areas.artefacts.other_formats.tensorflow_graphs import read_keras_metadata
+
+        return read_keras_metadata(piece, scope)
+    if _is_vocabulary(top, piece, scope):
+        scope.recognise("SentencePiece vocabulary")
+        return True
+    if _is_graph(top, piece, scope):
+        from bartizan.areas.artefacts.other_formats.tensorflow_graphs import read_graph_def
+
+        return read_graph_def(piece, scope)
+    return _by_name(name, piece, scope)
+
+
+def _by_name(name: str, piece: Piece, scope: Scope) -> bool:
+    """A message of no known structure: told only where the name promises a model."""
+    if name == "fingerprint.pb":
+        scope.recognise("TensorFlow fingerprint")
+        return True
+    if name.endswith((".onnx", ".pb")):
+        scope.recognise("protobuf")
+        scope.unsure("is a protobuf message of no kind that is known here", piece)
+        return True
+    return False
+
+
+def _damaged(piece: Piece, scope: Scope, why: str) -> bool:
+    """A message that breaks off: walked as far as it goes where it begins like a model."""
+    name = file_name(piece, scope)
+    if not name.endswith((".onnx", ".pb", ".pbtxt")):
+        top: list[wire.Field] = []
+        try:
+            for field in wire.fields(piece.data, 0, len(piece.data), scope):
+                top.append(field)
+                if len(top) > _LOOKED_AT:
+                    break
+        except wire.NotWire:
+            pass
+        if not (top and top[0].number == 1 and top[0].kind == wire.VARINT and {f.number for f in top} & {2, 7, 8} and len(top) > 2):
+            return False
+    scope.recognise("protobuf")
+    scope.unsure(f"is a protobuf message that is damaged: it {why}", piece)
+    return True
+
+
+def is_onnx(top: list[wire.Field]) -> bool:
+    """The fields of ModelProto: ir_version (1), graph (7), operator sets (8), see onnx.proto."""
+    numbers = {field.number for field in top}
+    version = next((field for field in top if field.number == 1), None)
+    if version is None or version.kind != wire.VARINT or not 1 <= version.value <= 1000 or not numbers <= _ONNX_NUMBERS:
+        return False
+    return 7 in numbers and all(field.kind == wire.BYTES for field in top if field.number in (7, 8, 14, 20, 25))
+
+
+def is_saved_model(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:
+    """The fields of SavedModel: schema version (1), graphs with their meta information (2), see saved_model.proto."""
+    if {field.number for field in top} != {1, 2} and {field.number for field in top} != {2}:
+        return False
+    first = next(field for field in top if field.number == 2)
+    versions = [field for field in top if field.number == 1]
+    if first.kind != wire.BYTES or any(field.kind != wire.VARINT for field in versions):
+        return False
+    return _parses(piece, first, scope, {1, 2, 3, 4, 5, 6, 7})
+
+
+def _parses(piece: Piece, field: wire.Field, scope: Scope, known: set[int]) -> bool:
+    try:
+        return all(inner.number in known for inner in islice(wire.fields(piece.data, field.start, field.end, scope), _LOOKED_AT))
+    except wire.NotWire:
+        return False
+
+
+def _is_vocabulary(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:
+    """sentencepiece_model.proto: pieces (1) of a text, a score in four bytes and a kind; a trainer (2), a normalizer (3)."""
+    pieces = [field for field in top if field.number == 1]
+    if not pieces or {field.number for field in top} - {1, 2, 3, 4, 5} or any(field.kind != wire.BYTES for field in top):
+        return False
+    for field in pieces[:_LOOKED_AT]:
+        try:
+            inner = [(f.number, f.kind) for f in wire.fields(piece.data, field.start, field.end, scope)]
+        except wire.NotWire:
+            return False
+        if (1, wire.BYTES) not in inner or (2, wire.FIXED32) not in inner or not set(inner) <= {(1, 2), (2, 5), (3, 0)}:
+            return False
+    return True
+
+
+def _is_graph(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:
+    """GraphDef of TensorFlow: nodes (1) of a name, an operator and inputs; a library (2), versions (4)."""
+    nodes = [field for field in top if field.number == 1]
+    if not nodes or {field.number for field in top} - {1, 2, 3, 4, 5} or any(f.kind != wire.BYTES for f in nodes):
+        return False
+    return all(_parses(piece, field, scope, {1, 2, 3, 4, 5, 6, 7}) for field in nodes[:_LOOKED_AT])
