@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -104,7 +104,7 @@ class _Serialization(msgspec.Struct, frozen=True):
     method: str
     hash_type: str
     allow_symlinks: bool
-    shard_size: int | None = None
+    shard_size: Annotated[float, msgspec.Meta(ge=1, le=2**53)] | None = None  # protobuf writes every number as a float
     ignore_paths: tuple[str, ...] = ()
 
 
@@ -140,13 +140,14 @@ def decode(payload: bytes) -> Statement:
     if wire.type != TYPE or len(wire.subject) != 1:
         raise EvidenceError("the statement is no in-toto v1 statement with one subject")
     method = wire.predicate.serialization
-    if method.hash_type not in HASHES or method.method not in ("files", "shards") or (method.method == "shards") != bool(method.shard_size):
+    shard = int(method.shard_size) if method.shard_size is not None else None
+    if method.hash_type not in HASHES or method.method not in ("files", "shards") or (method.method == "shards") != (shard is not None):
         raise EvidenceError(f"the statement lists files by a method we do not know ({method.method}, {method.hash_type})")
     made = Statement(
         name=wire.subject[0].name,
-        resources=tuple(_resource(one, method) for one in wire.predicate.resources),
+        resources=tuple(_resource(one, method, shard) for one in wire.predicate.resources),
         hash=method.hash_type,
-        shard=method.shard_size,
+        shard=shard,
         allow_symlinks=method.allow_symlinks,
         ignored=_ignored(method.ignore_paths),
         trees=wire.predicate.chunk_tree,
@@ -177,14 +178,14 @@ def strict_json(data: bytes, what: str) -> Any:
         raise EvidenceError(f"{what} is no JSON: {error}") from None
 
 
-def _resource(one: _Resource, method: _Serialization) -> Resource:
+def _resource(one: _Resource, method: _Serialization, shard: int | None) -> Resource:
     name, span, algorithm = one.name, None, method.hash_type
-    if method.method == "shards":
+    if shard is not None:
         found = _SHARD.fullmatch(one.name)
         if found is None:
             raise EvidenceError(f"'{one_line(one.name, 120)}' names no shard of a file")
         name, span = found[1], (int(found[2]), int(found[3]))
-        algorithm = f"{method.hash_type}-sharded-{method.shard_size}"
+        algorithm = f"{method.hash_type}-sharded-{shard}"
     if one.algorithm != algorithm or not re.fullmatch(rf"[0-9a-f]{{{HASHES[method.hash_type]}}}", one.digest):
         raise EvidenceError(f"the digest of '{one_line(one.name, 120)}' is no {algorithm}")
     if wrong := fault(name):
