@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from bartizan.model.findings import Input
 from bartizan.model.system import Element, Kind, kind_of
 
-FIELDS = ("uri", "code", "exports", "system_prompt", "incident_plan", "architecture")
+FIELDS = ("uri", "code", "exports", "system_prompt", "incident_plan", "architecture", "signature", "signed_by", "configuration")
 """Fields of a node that may name local files or folders."""
 
 STATE_FOLDER = ".bartizan"
@@ -55,11 +55,20 @@ class Inputs:
         found: dict[str, Input] = {}
         for node in nodes:
             whole = kind_of(node) in _HASHED_WHOLE
-            for uri in _uris(node):
+            for uri in (*_uris(node), *self._signature_beside(node)):
                 path = locate(uri, self.root)
                 if path is not None and uri not in found:
                     found[uri] = Input(uri=uri, digest=self.digest(path, whole=whole))
         return tuple(found.values())
+
+    def _signature_beside(self, node: Element) -> Iterator[str]:
+        """The signature that lies beside a file or folder whose signer is declared, under its usual name."""
+        uri = getattr(node, "uri", None)
+        if uri and getattr(node, "signed_by", None) and not getattr(node, "signature", None):
+            beside = f"{uri.rstrip('/')}.sig"
+            path = locate(beside, self.root)
+            if path is not None and _there(path):
+                yield beside
 
     def digest(self, path: Path, *, whole: bool = True) -> str | None:
         """`sha256:<hex>` of a file's content, or of a folder's sorted names and contents; None where nothing can be read.

@@ -339,6 +339,9 @@ class Dataset(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     annotators: tuple[str, ...] | None = None
     retention: int | None = None
     encrypted: bool | None = None
+    signature: str | None = None  # the file with the signature
+    signed_by: str | None = None  # the public key that must have signed
+    configuration: tuple[str, ...] | None = None  # files that set up where it lies: Terraform, CloudFormation, bucket policies, compose
     derived_from: tuple[str, ...] | None = None
 
 
@@ -402,6 +405,9 @@ class Asset(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     writers: tuple[str, ...] | None = None
     encrypted: bool | None = None
     signed: bool | None = None
+    signature: str | None = None  # the file with the signature
+    signed_by: str | None = None  # the public key that must have signed
+    configuration: tuple[str, ...] | None = None  # files that set it up: Terraform, CloudFormation, bucket policies, compose
     # what builds and hosts
     produces: tuple[str, ...] | None = None
     runs: tuple[str, ...] | None = None
@@ -552,6 +558,8 @@ TRAIT_KINDS: dict[str, frozenset[Kind]] = {
     "writers": frozenset({Kind.STORE, Kind.REGISTRY}),
     "encrypted": frozenset({Kind.STORE, Kind.REGISTRY}),
     "signed": frozenset({Kind.REGISTRY, Kind.CONTAINER, Kind.MODEL}),
+    **dict.fromkeys(("signature", "signed_by"), _LEARNT),
+    "configuration": frozenset({Kind.STORE, Kind.REGISTRY}),
     "produces": frozenset({Kind.PIPELINE}),
     "runs": frozenset({Kind.CONTAINER, Kind.CLUSTER, Kind.DEPENDENCIES, Kind.REPOSITORY}),
     "isolated": frozenset({Kind.CONTAINER, Kind.CLUSTER, Kind.PIPELINE, Kind.TOOL, Kind.AGENT}),
