@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bartizan.areas.evasion.net_files import is_net
 from bartizan.areas.evasion.tasks import PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
@@ -23,7 +24,7 @@ _TEXTS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_G
 
 
 def _has_numbers(node: Asset, _: Any) -> bool:
-    return node.task not in _TEXTS
+    return node.task not in _TEXTS and not is_net(node)
 
 
 @check(
