@@ -31,7 +31,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How to ask one endpoint; declared by the user.
 
     `rows_at` is the key of the request under which the rows stand ('' : the rows alone are the body), `columns` the names that make each
-    row an object instead of a list, `constant` what is sent beside them. `answers_at` is the way to the answers in the response, keys and
+    row an object instead of a list, `constant` what is sent beside them; with `single` a request holds one row, not a list of them, and
+    `answers_at` leads to its one answer. `answers_at` is the way to the answers in the response, keys and
     positions joined by dots ('' : the response itself); with `answer_at` the way inside each answer. `gives` says what an answer is:
     'labels', 'probabilities' or 'logits'; `labels` lists the class names in order, None: labels are numbers. `batch`: most rows of one
     request; `per_second`: most requests; `headers` are sent as they are (keys of access belong there, from the environment). Limits:
@@ -44,6 +45,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     labels: tuple[str, ...] | None = None
     rows_at: str = "instances"
     columns: tuple[str, ...] = ()
+    single: bool = False
     constant: dict[str, Any] = {}
     answers_at: str = "predictions"
     answer_at: str = ""
@@ -93,12 +95,25 @@ class HttpModel:
 
     def logits(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Scores (n, k) of rows (n, d); 0/1 rows where the endpoint gives labels. Raises `InputError` for an answer that does not fit."""
+        rows: list[Any] = x.reshape(len(x), *self.shape).tolist()
+        names = self.endpoint.columns
+        return self.ask([dict(zip(names, row, strict=True)) for row in rows] if names else rows)
+
+    def ask(self, rows: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Scores (n, k) of rows as JSON knows them, objects or lists. Raises `InputError` for an answer that does not fit."""
         parts = [np.zeros((0, self.classes))]
-        for start in range(0, len(x), self.endpoint.batch):
-            part = x[start : start + self.endpoint.batch]
+        batch = 1 if self.endpoint.single else self.endpoint.batch
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
             self.forwards += len(part)
             parts.append(self._scores(self._post(self._body(part)), len(part)))
         return np.concatenate(parts)
+
+    def refuses(self, row: Any) -> bool:
+        """Whether one more question is refused for haste (429), asked once and without waiting longer than the declared rate."""
+        self._pause(0.0)
+        status, _, _ = self._once(self._body([row]))
+        return status == 429
 
     def decide(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The endpoint's decisions (n,) as class numbers: one question each."""
@@ -110,11 +125,11 @@ class HttpModel:
             self._connection.close()
             self._connection = None
 
-    def _body(self, part: npt.NDArray[Any]) -> bytes:
-        rows: list[Any] = part.reshape(len(part), *self.shape).tolist()
-        if self.endpoint.columns:
-            rows = [dict(zip(self.endpoint.columns, row, strict=True)) for row in rows]
+    def _body(self, part: Sequence[Any]) -> bytes:
+        rows: Any = part[0] if self.endpoint.single else list(part)
         whole: Any = {**self.endpoint.constant, self.endpoint.rows_at: rows} if self.endpoint.rows_at else rows
+        if not self.endpoint.rows_at and isinstance(rows, dict):
+            whole = {**self.endpoint.constant, **rows}
         return json.dumps(whole, allow_nan=False).encode()
 
     def _post(self, body: bytes) -> Any:
@@ -187,6 +202,7 @@ class HttpModel:
 
     def _scores(self, answer: Any, n: int) -> npt.NDArray[np.float64]:
         found = _walk(answer, self.endpoint.answers_at)
+        found = [found] if self.endpoint.single else found
         if not isinstance(found, list) or len(found) != n:
             got = f"{len(found)} answers" if isinstance(found, list) else "no list"
             cure = "declare answers_at, the way to the list of answers"

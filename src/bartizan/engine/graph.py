@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from bartizan.model.system import RELATIONS, Element, System, elements_of
+from bartizan.model.system import RELATIONS, Actor, Element, System, elements_of
 
 INVERSE: dict[str, str] = {a: b for pair in RELATIONS.values() for a, b in (pair, pair[::-1])}
 """Each relation's name with the name of the same relation read the other way."""
+
+CALLERS, CALLS = "callers", "calls"
+"""The relation that flows make: the actors whose flows lead to a node, and the nodes to which an actor's flows lead."""
+
+INVERSE |= {CALLERS: CALLS, CALLS: CALLERS}
 
 
 class Graph:
@@ -26,6 +31,10 @@ class Graph:
                     if target in self.nodes:
                         self._edges[forward].setdefault(node.id, []).append(target)
                         self._edges[inverse].setdefault(target, []).append(node.id)
+        for flow in system.flows:
+            if isinstance(self.nodes.get(flow.source), Actor) and flow.target in self.nodes:
+                self._edges[CALLS].setdefault(flow.source, []).append(flow.target)
+                self._edges[CALLERS].setdefault(flow.target, []).append(flow.source)
 
     def related(self, id: str, relations: Iterable[str]) -> tuple[str, ...]:
         """The ids of the other nodes that `id` reaches over `relations`, followed from node to node; the nearest first.

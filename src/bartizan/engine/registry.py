@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bartizan.engine.graph import INVERSE
 from bartizan.model.checks import Check, Cost, Parameter
 from bartizan.model.errors import BartizanError, UnknownName
 from bartizan.model.findings import Finding
-from bartizan.model.system import RELATIONS, Kind, Phase
+from bartizan.model.system import Kind, Phase
 
 GROUP = "bartizan.checks"
 _ID = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\.[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
@@ -82,7 +83,7 @@ def check(
         if not doc:
             raise BadCheck(f"check {id} has no docstring", place=place, cure="say in one line what it finds")
         title, _, summary = doc.partition("\n")
-        inverse_names = {name for pair in RELATIONS.values() for name in pair}
+        inverse_names = set(INVERSE)
         for name in reads:
             if name not in inverse_names:
                 raise UnknownName("relation", name, sorted(inverse_names), place=place)

@@ -124,13 +124,13 @@ class TableRules:
             integer=tuple(told.integer),
             one_hot=tuple(told.one_hot),
             allowed=allowed,
-            low={**told.low},
-            high={**told.high},
+            low=_keyed(told.low),
+            high=_keyed(told.high),
             only_up=tuple(told.only_up),
             only_down=tuple(told.only_down),
             at_least=tuple((a, b) for a, b in told.at_least),
             sums=tuple(_sum(total.weights, total.low, total.high) for total in told.sums),
-            most_change={**told.most_change},
+            most_change=_keyed(told.most_change),
             cost={name: _cost(price) for name, price in told.cost.items() if name in mine},
             budget=math.inf if told.budget is None or self.words else told.budget,
         )
@@ -153,7 +153,7 @@ def spelt(label: Any) -> str:
 
 
 def _sum(weights: Mapping[str, float], low: float | None, high: float | None) -> arrays.Sum:
-    return arrays.Sum(weights={**weights}, low=-math.inf if low is None else low, high=math.inf if high is None else high)
+    return arrays.Sum(weights=_keyed(weights), low=-math.inf if low is None else low, high=math.inf if high is None else high)
 
 
 def _cost(price: float | Price) -> arrays.Cost:
@@ -163,3 +163,7 @@ def _cost(price: float | Price) -> arrays.Cost:
 def _any_way(price: float | Price) -> float:
     """What a change of words costs: it has no direction, so the dearer one."""
     return max(price.up, price.down) if isinstance(price, Price) else price
+
+
+def _keyed(values: Mapping[str, float]) -> dict[arrays.Column, float]:
+    return dict[arrays.Column, float](values.items())

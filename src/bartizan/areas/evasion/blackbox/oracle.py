@@ -6,6 +6,7 @@ asked in exactly that form and obeys can be remembered as an evasion. So every a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bartizan.areas.evasion.arrays import Array, is_torch, like, to_numpy
-from bartizan.areas.evasion.constraints import Rules
 from bartizan.areas.evasion.norms import size
 from bartizan.areas.evasion.targets import Classifies
 
@@ -45,7 +45,8 @@ class Hunt(msgspec.Struct, frozen=True, kw_only=True):
 class Oracle:
     """Asks `target` about candidates for the rows `x` (n, d) of classes `y` (n,), at most `budget` times a row.
 
-    `low`, `high` bound the valid range. `best` and `distance` hold the nearest evasion asked so far, `used` the queries of each row.
+    `low`, `high` bound the valid range; `repair(origin, x)` moves rows onto the constraints of the problem, as in `norms.Space`. `best` and
+    `distance` hold the nearest evasion asked so far, `used` the queries of each row.
     """
 
     def __init__(
@@ -58,10 +59,10 @@ class Oracle:
         budget: int,
         low: npt.ArrayLike,
         high: npt.ArrayLike,
-        rules: Rules | None = None,
+        repair: Callable[[Array, Array], Array] | None = None,
         batch: int = 4096,
     ) -> None:
-        self.target, self.template, self.norm, self.budget, self.rules, self.batch = target, x, norm, budget, rules, batch
+        self.target, self.template, self.norm, self.budget, self.repair, self.batch = target, x, norm, budget, repair, batch
         self.dtype = to_numpy(x[:1]).dtype
         self.x = to_numpy(x).astype(np.float64)
         self.y = np.asarray(y, dtype=np.int64)
@@ -82,9 +83,12 @@ class Oracle:
         typed = np.clip(candidates, self.low, self.high).astype(self.dtype)
         low, high = self.low.astype(self.dtype), self.high.astype(self.dtype)
         typed = np.clip(typed, low, high)
-        if self.rules is None:
+        if self.repair is None:
             return np.asarray(typed)
-        return np.asarray(self.rules.repair(self.x[rows].astype(self.dtype), typed))
+        if not is_torch(self.template):
+            return np.asarray(self.repair(self.x[rows].astype(self.dtype), typed))
+        origin = like(self.x[rows].astype(self.dtype), self.template)
+        return np.asarray(to_numpy(self.repair(origin, like(typed, self.template))))
 
     def ask(self, candidates: Floats, rows: Ints) -> tuple[Floats, Mask, npt.NDArray[Any]]:
         """Margins (m,) of the true class (negative: evades; inf: not asked), which were asked, and the candidates as asked.
