@@ -1,4 +1,4 @@
-"""Declared classifiers by the format of their file, and writing one anew: whole or not at all, never over another by accident."""
+"""Declared classifiers on rows by the format of their file, and writing one anew."""
 
 from __future__ import annotations
 
@@ -30,37 +30,17 @@ def is_boosted(estimator: Any) -> bool:
     return type(estimator).__module__.partition(".")[0] == "xgboost"
 
 
-def check_target(path: Path, *, boosted: bool, force: bool) -> None:
-    """Can a model be written to `path`? Raises `InputError` for a wrong ending, a missing folder, or a file that is there already."""
-    endings = boosted_files.SUFFIXES if boosted else (".skops",)
-    if path.suffix.lower() not in endings:
-        raise InputError("has another ending than this model needs", place=str(path), cure="end its name with " + " or ".join(endings))
-    if not path.parent.is_dir():
-        raise InputError("the folder is not there", place=str(path.parent), cure="make it first")
-    if path.exists() and (path.is_dir() or not force):
-        raise InputError("is there already", place=str(path), cure="choose another name, or --force to replace it")
+def save_classifier(estimator: Any, path: Path) -> Any:
+    """Write `estimator` to `path`, replacing what is there, and return it as read back: what is measured is what was written.
 
-
-def save_classifier(estimator: Any, path: Path, *, force: bool = False) -> Any:
-    """Write `estimator` to `path` and return it as read back from there: what is measured is what was written.
-
-    Written beside its place first and moved there at the end. Raises `InputError` as `check_target` does, `Refused` where what was
-    written would not be opened again.
+    XGBoost's models in its own format, others as skops. Raises `Refused` where what was written would not be opened again.
     """
     boosted = is_boosted(estimator)
-    check_target(path, boosted=boosted, force=force)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        if boosted:
-            estimator.save_model(part)
-        else:
-            _skops().dump(estimator, part)
-        again = load_classifier(path.parent, part, Format.XGBOOST if boosted else Format.SKOPS)
-        check_target(path, boosted=boosted, force=force)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return again
+    if boosted:
+        estimator.save_model(path)
+    else:
+        _skops().dump(estimator, path)
+    return load_classifier(path.parent, path, Format.XGBOOST if boosted else Format.SKOPS)
 
 
 def _skops() -> Any:

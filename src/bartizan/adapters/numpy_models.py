@@ -239,7 +239,7 @@ def named_rows(model: Any) -> Callable[[Any], Any]:
 def layers_of(model: Any, x: npt.ArrayLike) -> Layers | None:
     """`model`, a fitted scikit-learn classifier or pipeline, as layers; None where it is not made of affine steps and one perceptron.
 
-    The reading is compared with the model's own predictions on rows `x` (n, d); None where they differ.
+    The reading is compared with the model's own predictions on rows `x` (n, d), if there are any; None where they differ.
     """
     steps = [step for _, step in model.steps] if type(model).__name__ == "Pipeline" else [model]
     if not all(type(step).__module__.startswith("sklearn.") for step in steps if step != "passthrough"):
@@ -259,9 +259,10 @@ def layers_of(model: Any, x: npt.ArrayLike) -> Layers | None:
         joined = _chained(scale, np.vstack([body.weights[0], body.shifts[0]]))
         body = Layers((joined[:-1], *body.weights[1:]), (joined[-1], *body.shifts[1:]), body.activation)
     rows = np.asarray(x)
+    if not len(rows):
+        return body
     own = np.asarray(model.classes_)[body.forward(rows.reshape(len(rows), -1).astype(np.float64))[-1].argmax(axis=1)]
-    agree = float(np.mean(own == model.predict(named_rows(model)(rows)))) if len(rows) else 1.0
-    return body if agree >= 0.99 else None
+    return body if float(np.mean(own == model.predict(named_rows(model)(rows)))) >= 0.99 else None
 
 
 def _chained(first: Floats, then: Floats) -> Floats:

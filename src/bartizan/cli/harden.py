@@ -1,6 +1,6 @@
 """`bartizan harden`: make a declared model stronger, or a copy of it smaller, and see what that does to its robustness.
 
-One sub-command a method; methods for models share the arguments of `measured`.
+One sub-command a method; methods for models share the arguments of `of_a_model`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import click
 from bartizan.cli.options import format_option, project_argument
 
 if TYPE_CHECKING:
-    from bartizan.workflows.harden import Report
+    from bartizan.workflows.harden import Report, Wanted
+    from bartizan.workflows.project import Project
 
 
 @click.group("harden", epilog="Example: bartizan harden adversarial-training my-system/ --asset reader -o models/hardened.skops")
@@ -26,28 +27,31 @@ def command() -> None:
     The first word is the method. No method touches the model that is there."""
 
 
-def measured(method: Callable[..., Report]) -> Callable[..., int]:
-    """The arguments that every method has; it gets them as `project`, `asset`, `measuring` and `tell`, and returns a report to print."""
+def of_a_model(method: Callable[..., Report]) -> Callable[..., int]:
+    """The arguments of every method for models; it gets them as `project`, `wanted` and `tell`, and returns a report to print."""
 
     @project_argument
     @click.option("--asset", metavar="ID", help="Which declared model; needed where there are several.")
-    @click.option("--eps", type=float, help="Radius of the attack. Default: what the manifest sets for evasion.white_box, else 0.1.")
-    @click.option("--norm", type=click.Choice(["linf", "l2"]), help="Norm of the radius. Default: as for --eps, else linf.")
-    @click.option("--rows", type=click.IntRange(1), default=500, show_default=True, help="Most test rows that are attacked.")
+    @click.option("--eps", type=float, help="Radius of the attack. Default: that of the white-box check, as the manifest sets it.")
+    @click.option("--norm", type=click.Choice(["linf", "l2"]), help="Norm of the radius. Default: as for --eps.")
+    @click.option("--rows", type=click.IntRange(1), default=500, show_default=True, help="Most test inputs that are attacked.")
     @click.option("--tolerance", type=click.FloatRange(0, 0.99), default=0.02, show_default=True, help="Robust accuracy that may be lost.")
     @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice.")
+    @click.option("--run-code", is_flag=True, help="Let the project's own code run that makes a torch net (architecture in the manifest).")
     @click.option("--quiet", "-q", is_flag=True, help="No progress.")
     @format_option("table", "json")
     @functools.wraps(method)
-    def run(*, path: Path, asset: str | None, eps: float | None, norm: str | None, rows: int, tolerance: float, seed: int, quiet: bool,
-            form: str, **rest: Any) -> int:  # fmt: skip
+    def run(*, path: Path, run_code: bool, quiet: bool, form: str, **rest: Any) -> int:
+        from bartizan.adapters.consent import consent_to_code
         from bartizan.cli.progress import Line
-        from bartizan.workflows.harden import Measuring
+        from bartizan.workflows.harden import Wanted
         from bartizan.workflows.project import find
 
-        measuring = Measuring(eps=eps, norm=norm, rows=rows, tolerance=tolerance, seed=seed)
+        if run_code:
+            consent_to_code()
+        wanted = Wanted(**{name: rest.pop(name) for name in Wanted.__dataclass_fields__})
         with Line(quiet=quiet or not sys.stderr.isatty()) as line:
-            report = method(project=find(path), asset=asset, measuring=measuring, tell=line.show, **rest)
+            report = method(project=find(path), wanted=wanted, tell=line.show, **rest)
         shown(report, form)
         return 1 if report.failed else 0
 
@@ -57,37 +61,41 @@ def measured(method: Callable[..., Report]) -> Callable[..., int]:
 @command.command(
     "adversarial-training", epilog="Example: bartizan harden adversarial-training my-system/ --asset reader -o models/hardened.skops"
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The new model file: .skops; .json for XGBoost.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The new file: .skops, .json (XGBoost), .safetensors.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Where an unfinished training is kept. Default: beside the output.")
-@click.option("--rounds", type=click.IntRange(1), help="Epochs of a perceptron (120), rounds of other models (5).")
-@click.option("--widen", type=click.IntRange(1), default=2, show_default=True, help="Hidden layers of a perceptron: times as wide.")
+@click.option("--rounds", type=click.IntRange(1), help="Epochs of a perceptron (120) or torch net (15), rounds of other models (5).")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate of nets.")
 @click.option("--margin", type=click.FloatRange(0.1), default=1.2, show_default=True, help="Radius of training, in radii of the attack.")
-@measured
-def adversarial_training(*, output: Path, force: bool, checkpoint: Path | None, **rest: Any) -> Report:
+@click.option("--widen", type=click.IntRange(1), default=2, show_default=True, help="Hidden layers of a perceptron: times as wide.")
+@click.option("--recipe", type=click.Choice(["fast", "pgd", "trades"]), default="fast", show_default=True, help="How torch nets train.")
+@of_a_model
+def adversarial_training(*, output: Path, force: bool, checkpoint: Path | None, project: Project, wanted: Wanted,
+                         tell: Callable[[str], None], **training: Any) -> Report:  # fmt: skip
     """Train a model anew on inputs that are attacked while it learns (Madry et al., 2018).
 
-    Perceptrons of scikit-learn are attacked batch by batch; linear models, trees and XGBoost are attacked round by round, and the examples
-    join their rows. A part of the training set is set aside to choose the best round; the test set only measures. Ctrl-C loses nothing:
-    the same command goes on. Exit code: 0, 1 when the new model is less robust beyond noise, 2 when it could not be made."""
+    Nets of torch and perceptrons of scikit-learn are attacked batch by batch; linear models, trees and XGBoost round by round, and the
+    examples join their rows. A part of the training set is set aside to choose the best round; the test set only measures. Ctrl-C loses
+    nothing: the same command goes on. Exit code: 0, 1 when the new model is less robust beyond noise, 2 when it could not be made."""
     from bartizan.workflows import harden
 
-    return harden.adversarial_training(target=harden.Target(output, force, checkpoint), **rest)
+    return harden.adversarial_training(project, wanted, harden.Target(output, force, checkpoint), training, tell)
 
 
 @command.command("compression", epilog="Example: bartizan harden compression my-system/ --asset reader")
 @click.option("--keep", metavar="VERSION", help="Write this version of the table, for instance 'int8 weights'; needs -o.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write it to.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@measured
-def compression(*, output: Path | None, force: bool, **rest: Any) -> Report:
+@of_a_model
+def compression(*, keep: str | None, output: Path | None, force: bool, project: Project, wanted: Wanted,
+                tell: Callable[[str], None]) -> Report:  # fmt: skip
     """Compare the copies that rounding or pruning of weights gives with the model itself, clean and under attack.
 
     A copy fails when it lost robustness beyond noise, whatever its clean accuracy did. Exit code: 0, 1 when a copy fails (the kept one,
     with --keep), 2 when it could not be done."""
     from bartizan.workflows import harden
 
-    return harden.compression(target=None if output is None else harden.Target(output, force), **rest)
+    return harden.compression(project, wanted, None if output is None else harden.Target(output, force), keep, tell)
 
 
 def shown(report: Report, form: str) -> None:
@@ -103,7 +111,7 @@ def shown(report: Report, form: str) -> None:
         (row.name, _rate(row.clean), _rate(row.robust), str(verdicts[row.name].verdict) if row.name in verdicts else "")
         for row in (before, *report.table.after)
     ]
-    click.echo(f"{report.asset}, {before.clean.n} test rows, attacked within {report.norm} {report.eps:g} ({report.attack})\n")
+    click.echo(f"{report.asset}, {before.clean.n} test inputs, attacked within {report.norm} {report.eps:g} ({report.attack})\n")
     click.echo(table(("model", "right", "right under attack", "kept its robustness"), rows))
     click.echo("")
     for ruling in report.rulings:
@@ -111,8 +119,8 @@ def shown(report: Report, form: str) -> None:
     for row in (before, *report.table.after):
         if row.trust:
             click.echo(f"{row.name}: {row.trust}")
-    for note in report.notes:
-        click.echo(note)
+    if report.note:
+        click.echo(report.note)
     if report.written:
         named = f"declare it with uri: {report.uri}" if report.uri else "put it below the manifest and declare it"
         click.echo(f"wrote {report.written}; {named}, then: bartizan assess --only evasion")

@@ -1,7 +1,7 @@
 """Hardening a declared model: measure it, make a new one, write it, measure that, and judge what became of its robustness.
 
 The original file is never touched. What is measured is the model as read back from the new file, on the declared test set, by the attack
-of the check `evasion.white_box` with the radius that the manifest sets for it.
+and with the radius that the manifest sets for the white-box check of such models.
 """
 
 from __future__ import annotations
@@ -13,113 +13,29 @@ from typing import Any
 
 import msgspec
 
-from bartizan.adapters import model_files
 from bartizan.areas import evasion
+from bartizan.areas.evasion.net_files import is_net
 from bartizan.engine import planner, registry
 from bartizan.engine.parameters import parameters_of
 from bartizan.model.errors import InputError, UnknownName
-from bartizan.model.findings import Job
-from bartizan.model.system import Asset, Dataset, Kind
+from bartizan.model.findings import Job, Verdict
+from bartizan.model.system import Asset, Kind
 from bartizan.workflows.project import Project
 
-CHECK = "evasion.white_box"
-"""The check whose attack and radius measure every version."""
+TABLES, NETS = "evasion.white_box", "evasion.white_box_net"
+"""The checks whose attack, radius and norm measure every version."""
 
 
 @dataclass(frozen=True)
-class Measuring:
-    """How versions are measured and judged: radius and norm (None: those that the manifest sets), rows, tolerated drop, seed."""
+class Wanted:
+    """Which model, how it is attacked (None: as the manifest sets), how much robust accuracy may be lost, and the seed."""
 
+    asset: str | None = None
     eps: float | None = None
     norm: str | None = None
     rows: int = 500
     tolerance: float = 0.02
     seed: int = 0
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What hardening came to: the table, the verdict on each version, how it was attacked, the file that was written."""
-
-    asset: str
-    method: str
-    eps: float
-    norm: str
-    attack: str
-    table: Any
-    rulings: tuple[Any, ...]
-    written: str | None = None
-    uri: str | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Did the version that counts (the one written, else any) lose robustness?"""
-        return any(ruling.verdict == "fail" for ruling in self.rulings)
-
-
-Tell = Callable[[str], None]
-"""Hears one line of progress at a time."""
-
-
-class Subject:
-    """A declared model with its problem (see `tabular_whitebox.Problem`), and what measures it."""
-
-    def __init__(self, project: Project, asset: str | None, measuring: Measuring) -> None:
-        self.asset = model_of(project, asset)
-        check = registry.load()[CHECK]
-        values = parameters_of(check, project.system.appetite, None)
-        self.eps = float(values["eps"] if measuring.eps is None else measuring.eps)
-        self.norm = str(values["norm"] if measuring.norm is None else measuring.norm)
-        self.measuring = measuring
-        self.root = project.root
-        related = tuple(node for node in project.system.datasets if isinstance(node, Dataset))
-        seed = planner.seed_of(measuring.seed, CHECK, self.asset.id)
-        job = Job(
-            check=CHECK,
-            version=check.version,
-            threats=check.threats,
-            subject=self.asset,
-            related=related,
-            seed=seed,
-            root=str(project.root),
-        )
-        if not self.eps > 0.0 or measuring.rows < 1:
-            raise InputError(f"eps={self.eps} and rows={measuring.rows}", cure="both must be positive")
-        self.problem = evasion.declared_problem(job, self.asset, self.norm, measuring.rows)
-        self.seed = seed
-
-    @property
-    def estimator(self) -> Any:
-        """The model as it is."""
-        return self.problem.prepared.estimator
-
-    def report(self, method: str, versions: dict[str, Any], written: Path | None, notes: tuple[str, ...] = ()) -> Report:
-        """Measure and judge `versions` beside the original."""
-        table, attack = evasion.compare_estimators(self.problem, versions, self.eps, self.seed)
-        rulings = evasion.drop_gate(table, tolerance=self.measuring.tolerance)
-        return Report(
-            asset=self.asset.id, method=method, eps=self.eps, norm=self.norm, attack=attack, table=table, rulings=rulings,
-            written=None if written is None else str(written), uri=self._uri(written), notes=notes,
-        )  # fmt: skip
-
-    def _uri(self, written: Path | None) -> str | None:
-        """The new file as the manifest would name it, where it lies below the manifest."""
-        if written is None or not written.resolve().is_relative_to(self.root.resolve()):
-            return None
-        return written.resolve().relative_to(self.root.resolve()).as_posix()
-
-
-def model_of(project: Project, asset: str | None) -> Asset:
-    """The declared model called `asset`; the only one where none is named. Raises `UnknownName`, or `InputError` with the names."""
-    models = {node.id: node for node in project.system.assets if node.kind is Kind.MODEL}
-    if asset is not None:
-        if asset not in models:
-            raise UnknownName("model", asset, list(models), place=project.manifest.name)
-        return models[asset]
-    if len(models) != 1:
-        cure = f"name one with --asset: {', '.join(models)}" if models else "declare one"
-        raise InputError(f"declares {len(models)} models", place=project.manifest.name, cure=cure)
-    return next(iter(models.values()))
 
 
 @dataclass(frozen=True)
@@ -135,40 +51,121 @@ class Target:
         """Where an unfinished training is kept."""
         return self.checkpoint or self.path.with_name(f".{self.path.name}.checkpoint")
 
+    def check(self, endings: tuple[str, ...]) -> None:
+        """Can it be written? Raises `InputError` for a wrong ending, a missing folder, or a file that is there already."""
+        place = str(self.path)
+        if self.path.suffix.lower() not in endings:
+            raise InputError("has another ending than this model needs", place=place, cure="end its name with " + " or ".join(endings))
+        if not self.path.parent.is_dir():
+            raise InputError("the folder is not there", place=str(self.path.parent), cure="make it first")
+        if self.path.exists() and (self.path.is_dir() or not self.force):
+            raise InputError("is there already", place=place, cure="choose another name, or --force to replace it")
+
+    def write(self, endings: tuple[str, ...], save: Callable[[Path], Any]) -> Any:
+        """Have `save` write beside the place, then move it there: whole or not at all."""
+        part = self.path.with_name(f".{self.path.stem}.part{self.path.suffix}")
+        try:
+            written = save(part)
+            self.check(endings)
+            part.replace(self.path)
+        finally:
+            part.unlink(missing_ok=True)
+        return written
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What it came to: the table, the verdict on each version, how it was attacked, and the file that was written."""
+
+    asset: str
+    method: str
+    eps: float
+    norm: str
+    attack: str
+    table: Any
+    rulings: tuple[Any, ...]
+    written: str | None = None
+    uri: str | None = None
+    note: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Did a version lose robustness?"""
+        return any(ruling.verdict is Verdict.FAIL for ruling in self.rulings)
+
 
 def adversarial_training(
-    project: Project, asset: str | None, target: Target, measuring: Measuring, tell: Tell, *, rounds: int | None = None,
-    widen: int = 2, margin: float = 1.2,
+    project: Project, wanted: Wanted, target: Target, training: dict[str, Any], tell: Callable[[str], None]
 ) -> Report:  # fmt: skip
-    """Train the model anew on examples against itself, write it, and compare both. On Ctrl-C the next call goes on from the checkpoint."""
-    subject = Subject(project, asset, measuring)
-    model_files.check_target(target.path, boosted=model_files.is_boosted(subject.estimator), force=target.force)
-    training = evasion.Training(eps=subject.eps, margin=margin, rounds=rounds, widen=widen, seed=measuring.seed)
+    """Train the model anew on examples against itself, write it, and compare both. On Ctrl-C the next call goes on from the checkpoint.
 
-    def heard(seen: Any) -> None:
-        tell(f"round {seen.number}: {seen.clean:.1%} right, {seen.robust:.1%} under attack, on training rows set aside")
-
-    made = evasion.harden_declared(subject.problem, training, progress=heard, checkpoint=target.kept)
-    tell("writing and attacking both models")
-    written = model_files.save_classifier(made.model, target.path, force=target.force)
+    `training`: the fields of `bartizan.evasion.Training`.
+    """
+    how = evasion.Training(seed=wanted.seed, **training)
+    asset, measuring, model = _subject(project, wanted)
+    target.check(model.endings)
+    made, note = model.harden(how, tell, target.kept)
+    tell("writing and attacking the new model")
+    written = target.write(model.endings, lambda path: model.save(made, path))
     target.kept.unlink(missing_ok=True)
-    notes = (f"best of {len(made.rounds)} rounds: {made.rounds[made.best].number}, by the training rows set aside",)
-    return subject.report("adversarial-training", {"hardened": written}, target.path, notes)
+    return _report(project, "adversarial-training", (asset, measuring, model), {"hardened": written}, wanted, target.path, note)
 
 
-def compression(
-    project: Project, asset: str | None, target: Target | None, measuring: Measuring, tell: Tell, *, keep: str | None = None
-) -> Report:
+def compression(project: Project, wanted: Wanted, target: Target | None, keep: str | None, tell: Callable[[str], None]) -> Report:
     """Compare the versions of the model that compression gives; write the one that `keep` names to `target`."""
-    subject = Subject(project, asset, measuring)
-    versions = evasion.compressed_estimators(subject.estimator)
     if (keep is None) != (target is None):
         raise InputError("a version and a file belong together", cure="give both --keep and -o, or neither")
-    path = None
+    asset, measuring, model = _subject(project, wanted)
+    versions = model.versions()
     if keep is not None and target is not None:
         if keep not in versions:
             raise UnknownName("version", keep, list(versions))
-        path = target.path
-        versions = {keep: model_files.save_classifier(versions[keep], path, force=target.force)}
-    tell(f"attacking the original and {len(versions)} versions")
-    return subject.report("compression", versions, path)
+        target.check(model.endings)
+        kept = versions[keep]
+        versions = {keep: target.write(model.endings, lambda path: model.save(kept, path))}
+    tell(f"attacking {len(versions)} versions")
+    return _report(project, "compression", (asset, measuring, model), versions, wanted, target.path if target else None)
+
+
+def model_of(project: Project, asset: str | None) -> Asset:
+    """The declared model called `asset`; the only one where none is named. Raises `UnknownName`, or `InputError` with the names."""
+    models = {node.id: node for node in project.system.assets if node.kind is Kind.MODEL}
+    if asset is not None:
+        if asset not in models:
+            raise UnknownName("model", asset, list(models), place=project.manifest.name)
+        return models[asset]
+    if len(models) != 1:
+        cure = f"name one with --asset: {', '.join(models)}" if models else "declare one"
+        raise InputError(f"declares {len(models)} models", place=project.manifest.name, cure=cure)
+    return next(iter(models.values()))
+
+
+def _subject(project: Project, wanted: Wanted) -> tuple[Asset, Any, Any]:
+    """The declared model, how it is measured, and the model loaded and measured."""
+    asset = model_of(project, wanted.asset)
+    check = registry.load()[NETS if is_net(asset) else TABLES]
+    values = parameters_of(check, project.system.appetite, None)
+    seed = planner.seed_of(wanted.seed, check.id, asset.id)
+    asked = {name: value for name, value in (("eps", wanted.eps), ("norm", wanted.norm)) if value is not None}
+    named = {name: values[name] for name in ("eps", "norm", "mean", "std") if name in values}
+    measuring = evasion.Measuring(rows=wanted.rows, **(named | asked))
+    job = Job(
+        check=check.id, version=check.version, threats=check.threats, subject=asset, related=project.system.datasets, seed=seed,
+        root=str(project.root),
+    )  # fmt: skip
+    return asset, measuring, evasion.declared_model(job, asset, measuring)
+
+
+def _report(
+    project: Project, method: str, subject: tuple[Asset, Any, Any], versions: dict[str, Any], wanted: Wanted, written: Path | None,
+    note: str = "",
+) -> Report:  # fmt: skip
+    """Measure and judge `versions` beside the original."""
+    asset, measuring, model = subject
+    table = model.compare(versions)
+    root, uri = project.root.resolve(), None
+    if written is not None and written.resolve().is_relative_to(root):
+        uri = written.resolve().relative_to(root).as_posix()
+    return Report(
+        asset=asset.id, method=method, eps=measuring.eps, norm=measuring.norm, attack=model.attack, table=table,
+        rulings=evasion.drop_gate(table, tolerance=wanted.tolerance), written=None if written is None else str(written), uri=uri, note=note,
+    )  # fmt: skip

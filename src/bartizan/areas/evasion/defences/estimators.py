@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from bartizan.adapters import boosted_files, model_files
 from bartizan.adapters.numpy_models import layers_of
 from bartizan.areas.evasion.defences.augmenting import HardenedEstimator, Round, harden_estimator
+from bartizan.areas.evasion.defences.declared import Measuring, Tell, Training
 from bartizan.areas.evasion.defences.drop import Comparison, version
 from bartizan.areas.evasion.defences.perceptrons import NetPlan, harden_perceptron, is_perceptron
 from bartizan.areas.evasion.defences.row_attacks import row_attack
@@ -27,35 +28,49 @@ HELD_OUT = 0.2
 """The share of the training rows that chooses among the rounds and is not trained on."""
 
 
-class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """How a declared classifier is hardened.
+class DeclaredEstimator:
+    """A declared classifier on rows with its declared data: how `declared.Declared` is done for scikit-learn and XGBoost."""
 
-    `margin`: how many times `eps` the radius of training is; what is trained for a little more holds better at `eps`. `rounds` (None: 120
-    epochs of a perceptron, 5 rounds of other models), `widen` as in `NetPlan`.
-    """
+    endings: tuple[str, ...] = (".skops",)
 
-    eps: float
-    margin: float = 1.2
-    rounds: int | None = None
-    widen: int = 2
-    seed: int = 0
+    def __init__(self, job: Job, target: Asset, measuring: Measuring) -> None:
+        self.measuring, self.seed = measuring, job.seed
+        subject = prepared(job, target)
+        subject.correct()
+        self.problem = problem_of(
+            subject, sample(subject.numbers - 1, measuring.rows, job.seed), measuring.norm, images=target.task in PICTURES
+        )
+        if model_files.is_boosted(subject.estimator):
+            self.endings = boosted_files.SUFFIXES
+        self.before = standing(self.problem, measuring.eps, job.seed)
+        self.attack = self.before.method
 
-    def __post_init__(self) -> None:
-        if not self.eps > 0.0 or not self.margin > 0.0 or (self.rounds is not None and self.rounds < 1) or self.widen < 1:
-            raise InputError("eps and margin are positive, rounds and widen at least 1", place="hardening")
+    def harden(self, training: Training, tell: Tell, checkpoint: Path | None) -> tuple[Any, str]:
+        """A hardened copy, and which round it is of."""
+
+        def heard(seen: Round) -> None:
+            tell(f"round {seen.number}: {seen.clean:.1%} right, {seen.robust:.1%} under attack, on training rows set aside")
+
+        made = harden_rows(self.problem, self.measuring.eps, training, progress=heard, checkpoint=checkpoint)
+        return made.model, f"best of {len(made.rounds)} rounds: {made.rounds[made.best].number}, by the training rows set aside"
+
+    def versions(self) -> dict[str, Any]:
+        """The compressed copies."""
+        return compressed_estimators(self.problem.prepared.estimator)
+
+    def save(self, model: Any, path: Path) -> Any:
+        """Write `model`; what is returned was read back."""
+        return model_files.save_classifier(model, path)
+
+    def compare(self, versions: Mapping[str, Any]) -> Comparison:
+        """The table of the original and `versions`."""
+        return compare_estimators(self.problem, self.before, versions, self.measuring.eps, self.seed)
 
 
-def declared_problem(job: Job, target: Asset, norm: str, most: int) -> Problem:
-    """The declared model with at most `most` of its declared test rows, as the white-box attack sees them; errors as for the check."""
-    subject = prepared(job, target)
-    subject.correct()
-    return problem_of(subject, sample(subject.numbers - 1, most, job.seed), norm, images=target.task in PICTURES)
-
-
-def harden_declared(
-    problem: Problem, training: Training, *, progress: Callable[[Round], None] | None = None, checkpoint: Path | None = None
+def harden_rows(
+    problem: Problem, eps: float, training: Training, *, progress: Callable[[Round], None] | None = None, checkpoint: Path | None = None
 ) -> HardenedEstimator:
-    """A hardened copy of the problem's model, trained on its declared training rows within the problem's limits.
+    """A hardened copy of the problem's model, trained on its declared training rows within the problem's limits for the radius `eps`.
 
     Perceptrons are trained on attacked batches, other models on examples against themselves that join the rows. Rows of unknown classes
     are left out. Deterministic for the seed.
@@ -64,12 +79,11 @@ def harden_declared(
     x, y = _training_rows(problem.prepared)
     order = np.random.default_rng(training.seed).permutation(len(x))
     held, used = order[: max(1, int(HELD_OUT * len(x)))], order[max(1, int(HELD_OUT * len(x))) :]
-    eps = training.eps * training.margin
+    eps = eps * training.margin
     with quiet():
         attack = row_attack(problem, estimator, eps)
         if is_perceptron(estimator) and layers_of(estimator, problem.x) is not None:
-            plan = NetPlan(widen=training.widen, seed=training.seed)
-            plan = plan if training.rounds is None else msgspec.structs.replace(plan, epochs=training.rounds)
+            plan = NetPlan(widen=training.widen, seed=training.seed, **training.given(epochs=training.rounds, rate=training.rate))
             rows, out = (x[used], y[used]), (x[held], y[held])
             return harden_perceptron(estimator, problem, rows, out, eps, plan, progress=progress, checkpoint=checkpoint)
         names = np.asarray(estimator.classes_)[y]
@@ -87,33 +101,45 @@ def _training_rows(subject: Prepared) -> tuple[Floats, Ints]:
     return subject.train.to_numpy(dtype=np.float64)[known], subject.train_labels[known]
 
 
-def compare_estimators(problem: Problem, versions: Mapping[str, Any], eps: float, seed: int) -> tuple[Comparison, str]:
-    """Clean and robust accuracy of the problem's model and of `versions` (name -> model) on its rows, and how they were attacked.
+@dataclass(frozen=True)
+class Standing:
+    """Which rows (n,) a model decides correctly and which of them stand; the rows or those that break (n, d); how; why not to trust it."""
 
-    Each is attacked by `break_rows` and met by the examples that break the original. Every flip is confirmed by the model's own predict.
-    """
-    right, stood, examples, method, trust = _stood(problem, eps, seed, None)
-    before = version("original", int(right.sum()), stood.tolist(), stood.tolist(), trust)
-    rows = []
-    for name, model in versions.items():
-        clean, stands, _, _, doubt = _stood(replace(problem, prepared=replace(problem.prepared, estimator=model)), eps, seed, examples)
-        rows.append(version(name, int(clean.sum()), stood.tolist(), stands.tolist(), doubt))
-    return Comparison(before=before, after=tuple(rows), eps=eps, norm=problem.norm), method
+    right: Mask
+    stood: Mask
+    examples: Floats
+    method: str
+    doubt: str
 
 
-def _stood(problem: Problem, eps: float, seed: int, examples: Floats | None) -> tuple[Mask, Mask, Floats, str, str]:
-    """Which rows are right and which of them stand, the rows that break, by what method, and why not to believe it."""
+def standing(problem: Problem, eps: float, seed: int, examples: Floats | None = None) -> Standing:
+    """The problem's model under the attack of `break_rows`, and met by `examples` (n, d) that were made against another model."""
     right = np.asarray(problem.decisions(problem.x) == problem.labels)
     stood, changed = right.copy(), problem.x.copy()
     if examples is not None:
         stood &= np.asarray(problem.decisions(examples) == problem.labels)
     todo = np.flatnonzero(stood)
     if not len(todo):
-        return right, stood, changed, "no row is decided correctly", ""
+        return Standing(right, stood, changed, "none was needed", "")
     found = break_rows(problem.only(todo), eps, seed)
     stood[todo[found.broken]] = False
     changed[todo] = found.changed
-    return right, stood, changed, found.method, "" if found.trust.ok else str(found.trust)
+    return Standing(right, stood, changed, found.method, "" if found.trust.ok else str(found.trust))
+
+
+def compare_estimators(problem: Problem, before: Standing, versions: Mapping[str, Any], eps: float, seed: int) -> Comparison:
+    """Clean and robust accuracy of the problem's model, as `before` has it, and of `versions` (name -> model) on its rows.
+
+    Each is attacked by itself and met by the examples that break the original. Every flip is confirmed by the model's own predict.
+    """
+    stood = before.stood.tolist()
+    rows = []
+    for name, model in versions.items():
+        other = replace(problem, prepared=replace(problem.prepared, estimator=model))
+        after = standing(other, eps, seed, before.examples)
+        rows.append(version(name, int(after.right.sum()), stood, after.stood.tolist(), after.doubt))
+    original = version("original", int(before.right.sum()), stood, stood, before.doubt)
+    return Comparison(before=original, after=tuple(rows), eps=eps, norm=problem.norm)
 
 
 def compressed_estimators(estimator: Any, shares: Sequence[float] = (0.5, 0.8)) -> dict[str, Any]:
