@@ -39,9 +39,9 @@ class JoblibMachine(Machine):
                 if text is not None and len(target.parts) < 32:
                     target.parts[text] = value
 
-    def _call(self, target: Value, args: Value, pos: int, kind: UseKind) -> Cell:
+    def _call(self, target: Value, args: Value, pos: int, kind: UseKind) -> Value:
         cell = super()._call(target, args, pos, kind)
-        if cell.origin is not None and (cell.origin.module, cell.origin.name) == ("numpy", "dtype"):
+        if isinstance(cell, Cell) and cell.origin is not None and (cell.origin.module, cell.origin.name) == ("numpy", "dtype"):
             cell.parts = {"*": args}
         return cell
 

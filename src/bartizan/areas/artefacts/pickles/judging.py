@@ -17,6 +17,8 @@ TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 
 _ENCODINGS = frozenset({"latin1", "latin-1", "iso-8859-1", "iso8859-1", "ascii", "utf-8", "utf8", "raw_unicode_escape"})
 
+_BASES = frozenset(f"builtins:{name}" for name in ("object", "dict", "list", "tuple", "set", "frozenset", "float", "int", "str", "bytes"))
+
 _WORDS = {
     UseKind.REFERENCE: "refers to",
     UseKind.NEW: "makes an instance of",
@@ -119,8 +121,11 @@ def _details(use: Use, entry: Entry, policy: Policy, data: Buffer | None, words:
                 yield Reason(f"{words} that is computed", use.offset, use, Safety.NEEDS_POLICY)
         elif use.argument not in entry.attributes:
             yield Reason(f"{words} with the attribute {use.argument}, which the loader itself would use", use.offset, use)
+    if use.kind is UseKind.REFERENCE and use.argument is not None:
+        yield Reason(f"keeps {use} as a value, for which it was not reviewed", use.offset, use)
+    rules = entry.state_items if use.kind is UseKind.BUILD else entry.arguments
     for position, argument in enumerate(use.arguments):
-        rule = entry.arguments.get(position)
+        rule = rules.get(position)
         if rule is not None and argument.kind != "missing":
             yield from _argument(use, position, rule, argument, policy, data)
 
@@ -132,7 +137,7 @@ def _argument(use: Use, position: int, rule: str, argument: Argument, policy: Po
         kind = UseKind.CALL if rule in ("called", "generator") else UseKind.NEW
         inner = Use(module, name, kind, use.offset)
         entry = policy.entry(module, name)
-        if kind is UseKind.CALL and entry is not None and entry.arguments:
+        if kind is UseKind.CALL and entry is not None and entry.confined:
             yield Reason(f"{where} is {module}.{name}, whose own arguments cannot be seen", use.offset, use)
         yield from (Reason(f"{where}: {reason.text}", use.offset, use, reason.safety) for reason in _use(inner, policy, data))
     elif rule == "torch-legacy" and argument.span is not None:
@@ -147,11 +152,15 @@ def _fits(rule: str, argument: Argument) -> bool:
     if rule == "encoding":
         return kind == "text" and text.lower() in _ENCODINGS
     if rule == "object":
-        return kind == "name" and text == "builtins:object"
+        return kind == "name" and text in _BASES
     if rule == "numpy-name":
         return kind == "text" and (text == "numpy" or text.isidentifier())
     if rule in ("plain", "type-name"):
-        return kind in ("text", "constant", "bytes", "data")
+        return kind in ("text", "constant", "bytes", "data") or text == "_codecs:encode"
+    if rule == "plain-or-made":
+        return kind in ("text", "constant", "bytes", "data", "result")
+    if rule == "rebuild":
+        return kind == "name" and text.startswith("torch._utils:_rebuild_")
     if rule == "generator" and kind == "result":
         return text.startswith("numpy.random.")
     return rule in ("constant", "called", "made", "generator") and kind in ("text", "constant", "bytes")

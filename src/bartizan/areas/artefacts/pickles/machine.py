@@ -85,6 +85,7 @@ class Machine:
 
     def analysis(self) -> Analysis:
         """What the reading found."""
+        self._escapes()
         return Analysis(
             uses=tuple(self.uses),
             complete=self.complete and not self.hidden,
@@ -97,6 +98,14 @@ class Machine:
             arrays=tuple(self.arrays),
             opcodes=self.count,
         )
+
+    def _escapes(self) -> None:
+        """Notes the confined globals that went anywhere but where they are called."""
+        confined = [found for found in self.globals.values() if found.watched is not None and found.watched.confined]
+        waiting = [value for part in (*self.metastack, self.stack) for value in part if isinstance(value, Global)] if confined else []
+        for found in confined:
+            if found.pushed > found.called + sum(value is found for value in waiting) and len(self.uses) < self.limits.uses:
+                self._use(found, UseKind.REFERENCE, self.end, argument="value")
 
     def run(self, opcodes: int | None = None) -> bool:
         """Reads up to `opcodes` more opcodes; says whether the reading is over. Its result is in `analysis()`."""
@@ -157,7 +166,10 @@ class Machine:
                     memo[data[pos + 1]] = stack[-1]
                     pos += 2
                 elif code == 0x68:
-                    push(memo[data[pos + 1]])
+                    value = memo[data[pos + 1]]
+                    if value.__class__ is Global:
+                        value.pushed += 1  # type: ignore[union-attr]
+                    push(value)
                     pos += 2
                 elif code == 0x86:
                     last = stack.pop()
@@ -270,18 +282,23 @@ class Machine:
         return pos + 1
 
     def _dup(self, pos: int) -> int:
-        self.stack.append(self.stack[-1])
+        self._push(self.stack[-1])
         return pos + 1
+
+    def _push(self, value: Value) -> None:
+        if isinstance(value, Global):
+            value.pushed += 1
+        self.stack.append(value)
 
     def _get(self, pos: int) -> int:
         line, end = self._line(pos + 1)
         if end > self.size:
             raise IndexError(pos)
-        self.stack.append(self._from_memo(_number(line)))
+        self._push(self._from_memo(_number(line)))
         return end
 
     def _long_binget(self, pos: int) -> int:
-        self.stack.append(self._from_memo(length_of(self.data, pos + 1, 4)))
+        self._push(self._from_memo(length_of(self.data, pos + 1, 4)))
         return pos + 5
 
     def _from_memo(self, index: int) -> Value:
@@ -446,7 +463,7 @@ class Machine:
 
     def _global_line(self, pos: int) -> int:
         found, end = self._names(pos + 1)
-        self.stack.append(found)
+        self._push(found)
         return end
 
     def _stack_global(self, pos: int) -> int:
@@ -458,9 +475,9 @@ class Machine:
                 found = self._named(module, name, pos)
                 if self.protocol >= 3:
                     self.by_place[place] = found
-            self.stack.append(found)
+            self._push(found)
             return pos + 1
-        if any(isinstance(part, tuple) or part is LIST or part is SET or _is_dict(part) for part in place):
+        if any(_no_string(part) for part in place):
             raise Stuck("the name of a global is no string")
         self.stack.append(self._unknown("a computed name"))
         self._use(self._unknown("a computed name"), UseKind.UNKNOWN, pos)
@@ -489,18 +506,24 @@ class Machine:
 
     # Calls
 
-    def _call(self, target: Value, args: Value, pos: int, kind: UseKind) -> Cell:
+    def _call(self, target: Value, args: Value, pos: int, kind: UseKind) -> Value:
         """What comes out when `target` is called with `args`."""
         if isinstance(target, Global):
+            target.called += 1
             watched = target.watched
             made = target
             if watched is None:
                 self._use(target, kind, pos)
             else:
-                self._use(target, kind, pos, arguments=arguments_of(self.data, args, watched))
+                looked_up = _name_of_attribute(self.data, args) if target.name == "getattr" and target.module == "builtins" else None
+                if looked_up is not None:
+                    return self._attribute(*looked_up, pos)
+                self._use(target, kind, pos, arguments=arguments_of(self.data, args, watched.positions, watched.detailed))
                 made = self._made(args, watched.makes) if watched.makes >= 0 else target
-            return self._result(made, args)
+            return Cell(made, 0 if args == () else COMPUTED, new=kind is UseKind.NEW and made is target)
         if isinstance(target, Cell) and target.origin is not None:
+            if target.new and target.origin.name == "NumpyArrayWrapper":
+                raise Stuck("what describes an array is called")
             self._use(target.origin, UseKind.UNKNOWN, pos, argument="()")
             return Cell(target.origin, COMPUTED)
         if target is PERSISTENT or target is OPAQUE:
@@ -509,8 +532,13 @@ class Machine:
             return Cell(found, COMPUTED)
         raise Stuck("a constant is called")
 
-    def _result(self, made: Global, args: Value) -> Cell:
-        return Cell(made, 0 if args == () else COMPUTED)
+    def _attribute(self, target: Global, name: str, pos: int) -> Global:
+        """`getattr` of a global by a constant is a look-up like any other; the global itself goes nowhere else by it."""
+        target.called += 1
+        found = self._global(target.module, f"{target.name}.{name}")
+        self._use(found, UseKind.REFERENCE, pos)
+        found.pushed += 1
+        return found
 
     def _made(self, args: Value, position: int) -> Global:
         item = args[position] if isinstance(args, tuple) and position < len(args) else None
@@ -543,7 +571,7 @@ class Machine:
         self.stack.append(self._instance(found, self._pop_mark(), pos))
         return end
 
-    def _instance(self, cls: Value, args: list[Value], pos: int) -> Cell:
+    def _instance(self, cls: Value, args: list[Value], pos: int) -> Value:
         return self._call(cls, kept(args), pos, UseKind.CALL if args else UseKind.NEW)
 
     def _build(self, pos: int) -> int:
@@ -560,8 +588,12 @@ class Machine:
             if flags & COMPUTED:
                 self._use(target.origin, UseKind.BUILD, pos, argument="?")
             if not flags:
-                self._use(target.origin, UseKind.BUILD, pos)
+                self._state(target.origin, state, pos)
         return pos + 1
+
+    def _state(self, origin: Global, state: Value, pos: int) -> None:
+        positions = origin.watched.state if origin.watched is not None else ()
+        self._use(origin, UseKind.BUILD, pos, arguments=arguments_of(self.data, state, positions, frozenset()))
 
     # The rest
 
@@ -578,7 +610,8 @@ class Machine:
         first: Any = ident[0] if isinstance(ident, tuple) and ident else None
         kind = text_of(self.data, first, 20) if isinstance(first, int) else None
         self.persistent[kind if kind in ("storage", "module") else "?"] = None
-        self.stack.append(PERSISTENT)
+        module = ident[1] if kind == "module" and isinstance(ident, tuple) and len(ident) > 1 else None
+        self._push(module if isinstance(module, Global) else PERSISTENT)
         return pos + 1
 
     def _next_buffer(self, pos: int) -> int:
@@ -612,8 +645,19 @@ class Machine:
         return -(pos + 1)
 
 
-def _is_dict(value: Value) -> bool:
-    return isinstance(value, Cell) and value.origin is None
+def _no_string(value: Value) -> bool:
+    """Is `value` certainly no str, so that every loader refuses it as a name?"""
+    if isinstance(value, Cell):
+        return value.origin is None or (value.new and (value.origin.module, value.origin.name) != ("builtins", "str"))
+    return isinstance(value, tuple) or value is LIST or value is SET
+
+
+def _name_of_attribute(data: Buffer, args: Value) -> tuple[Global, str] | None:
+    """The global and the attribute that `getattr` is called with, where both stand in the stream."""
+    if not isinstance(args, tuple) or len(args) != 2 or not isinstance(args[0], Global) or not isinstance(args[1], int):
+        return None
+    text = text_of(data, args[1])
+    return None if text is None else (args[0], text)
 
 
 def _number(line: str | bytes) -> int:

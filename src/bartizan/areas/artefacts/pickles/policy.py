@@ -7,6 +7,8 @@ What ships lies in `data/policy/*.yaml`. A file holds a list of entries under `a
       names: OrderedDict Counter    # one or more names, dotted for nested ones
       uses: new call build setitem  # what may be done with them; looking them up always may
       arguments: {0: called}        # rules for arguments by position, see `RULES`
+      state_items: {0: called}      # the same for a state that is a tuple
+      confined: true                # it may only be called, not kept as a value, since its arguments decide
       makes: 0                      # the class of what comes out stands at this position of the arguments
       attributes: __wrapped__       # attributes with two underscores that a state may set
       state: any                    # the state may be a computed object
@@ -34,13 +36,32 @@ from bartizan.areas.artefacts.pickles.analysis import Watched
 from bartizan.areas.artefacts.safety import UseKind
 from bartizan.model.errors import InputError
 
-RULES = frozenset({"called", "made", "constant", "plain", "encoding", "torch-legacy", "numpy-name", "object", "type-name", "generator"})
+RULES = frozenset(
+    {
+        "called",
+        "made",
+        "constant",
+        "plain",
+        "encoding",
+        "torch-legacy",
+        "numpy-name",
+        "object",
+        "type-name",
+        "generator",
+        "plain-or-made",
+        "rebuild",
+    }
+)
 """Rules for one argument. `called`: if it is a global, it must be allowed to be called, whatever the arguments. `made`: or made without its
 constructor. `constant`: a
 string, number or None. `plain`: anything but a global or a computed object. `encoding`: the name of a text encoding. `torch-legacy`: bytes
 that are a safe torch file of the old format. `numpy-name`: the module numpy or the name of something in it. `object`: the class
 `builtins.object`. `type-name`: a string, a class that may be made, or plain data, as numpy's types are described. `generator`: as
-`called`, or one of numpy's generators."""
+`called`, or one of numpy's generators. `plain-or-made`: plain, or what came of a call. `rebuild`: a function of `torch._utils` that rebuilds
+a tensor."""
+
+_BY_CONTENT = frozenset({"encoding", "torch-legacy", "numpy-name"})
+"""Rules for which the text or the bytes of the argument decide."""
 
 _USES = {kind.value: kind for kind in UseKind}
 
@@ -51,7 +72,9 @@ class Entry(msgspec.Struct, frozen=True):
     uses: frozenset[UseKind]
     why: str
     arguments: Mapping[int, str] = {}
+    state_items: Mapping[int, str] = {}
     makes: int = -1
+    confined: bool = False
     attributes: frozenset[str] = frozenset()
     any_state: bool = False
 
@@ -78,7 +101,13 @@ class Policy:
                 self._deny(row, place)
         self.digest = hashlib.sha256(msgspec.json.encode([document for _, document in sources], order="deterministic")).hexdigest()
         everything = [*self._allowed.items(), *self._below.items()]
-        self.watch = _Watch({key: _watched(entry) for key, entry in everything if entry.arguments or entry.makes >= 0})
+        self.watch = _Watch(
+            {
+                key: _watched(entry)
+                for key, entry in everything
+                if entry.arguments or entry.state_items or entry.makes >= 0 or entry.confined
+            }
+        )
 
     @classmethod
     def shipped(cls) -> Policy:
@@ -119,14 +148,12 @@ class Policy:
         return None
 
     def _allow(self, row: Mapping[str, Any], place: str) -> None:
-        rules = {int(position): str(rule) for position, rule in (row.get("arguments") or {}).items()}
-        unknown = set(rules.values()) - RULES
-        if unknown:
-            raise InputError(f"unknown rule '{min(unknown)}' for an argument", place=place, cure="known: " + ", ".join(sorted(RULES)))
         entry = Entry(
             uses=_uses(row, place),
             why=str(row.get("why", "")),
-            arguments=rules,
+            arguments=_rules(row, "arguments", place),
+            state_items=_rules(row, "state_items", place),
+            confined=bool(row.get("confined", False)),
             makes=int(row.get("makes", -1)),
             attributes=frozenset(str(row.get("attributes", "")).split()),
             any_state=row.get("state") == "any",
@@ -163,6 +190,8 @@ def _both(first: Entry, second: Entry) -> Entry:
         uses=first.uses | second.uses,
         why=first.why,
         arguments={**second.arguments, **first.arguments},
+        state_items={**second.state_items, **first.state_items},
+        confined=first.confined or second.confined,
         makes=max(first.makes, second.makes),
         attributes=first.attributes | second.attributes,
         any_state=first.any_state or second.any_state,
@@ -170,7 +199,17 @@ def _both(first: Entry, second: Entry) -> Entry:
 
 
 def _watched(entry: Entry) -> Watched:
-    return Watched(tuple(sorted(entry.arguments)), entry.makes)
+    positions = tuple(sorted(entry.arguments))
+    detailed = frozenset(position for position, rule in entry.arguments.items() if rule in _BY_CONTENT)
+    return Watched(positions, detailed, entry.makes, tuple(sorted(entry.state_items)), entry.confined)
+
+
+def _rules(row: Mapping[str, Any], key: str, place: str) -> dict[int, str]:
+    rules = {int(position): str(rule) for position, rule in (row.get(key) or {}).items()}
+    unknown = set(rules.values()) - RULES
+    if unknown:
+        raise InputError(f"unknown rule '{min(unknown)}' for an argument", place=place, cure="known: " + ", ".join(sorted(RULES)))
+    return rules
 
 
 def _rows(document: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:

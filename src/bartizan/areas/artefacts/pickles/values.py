@@ -29,11 +29,13 @@ _LOADER_CALLS = (b"append", b"extend", b"add")
 
 @dataclass(slots=True, eq=False)
 class Global:
-    """A name looked up. `done` holds the uses that were noted already."""
+    """A name looked up. `done` holds the uses that were noted already; `pushed` and `called` count a confined global."""
 
     module: str
     name: str
     watched: Watched | None = None
+    pushed: int = 0
+    called: int = 0
     done: set[object] = field(default_factory=set)
 
 
@@ -42,13 +44,14 @@ class Cell:
     """A dict (`origin` None) or what a call of `origin` gave back, and what is known of its keys.
 
     `parts` (kept only where joblib's arrays are followed) has the items by text key, and for results the arguments under `*` and the
-    state under `=`.
+    state under `=`. `new` says that it was made without a constructor, so that it is of the class `origin`.
     """
 
     origin: Global | None
     flags: int = 0
     key: int = -1
     parts: dict[str, Any] | None = None
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,11 +125,6 @@ def _unquoted(raw: bytes) -> str | None:
     return bytes(decoded).decode("ascii")
 
 
-def is_text(data: Buffer, at: int) -> bool:
-    """Is the constant at `at` a str for some loader?"""
-    return data[at] in op.TEXT
-
-
 def integer_of(data: Buffer, value: Value) -> int | None:
     """The integer constant `value`; None where it is none."""
     if not isinstance(value, int):
@@ -197,15 +195,15 @@ def state_flags(value: Value) -> tuple[int, int]:
     return (COMPUTED, -1) if isinstance(value, Global) or value in (OPAQUE, PERSISTENT) else (0, -1)
 
 
-def argument_of(data: Buffer, value: Value) -> Argument:
-    """What a policy gets to see of one argument."""
+def argument_of(data: Buffer, value: Value, detailed: bool = True) -> Argument:
+    """What a policy gets to see of one argument, with its text or place only where it is `detailed`."""
     if isinstance(value, int):
-        text = text_of(data, value)
-        if text is not None:
-            return Argument("text", text)
+        if data[value] in op.TEXT:
+            text = text_of(data, value) if detailed else ""
+            return Argument("unknown") if text is None else Argument("text", text)
         if data[value] in op.BYTES:
-            return Argument("bytes", span=span_of(data, value))
-        return Argument("unknown" if is_text(data, value) else "constant")
+            return Argument("bytes", span=span_of(data, value) if detailed else None)
+        return Argument("constant")
     if isinstance(value, Global):
         return Argument("name", f"{value.module}:{value.name}")
     if isinstance(value, Cell):
@@ -215,20 +213,16 @@ def argument_of(data: Buffer, value: Value) -> Argument:
     return Argument("unknown")
 
 
-def arguments_of(data: Buffer, value: Value, watched: Watched) -> tuple[Argument, ...]:
-    """The watched arguments of a call with the argument tuple `value`, by position; those not watched are `missing`."""
-    if not watched.positions:
+def arguments_of(data: Buffer, value: Value, positions: tuple[int, ...], detailed: frozenset[int]) -> tuple[Argument, ...]:
+    """The arguments at `positions` of the tuple `value`, by position; those in between are `missing`."""
+    if not positions:
         return ()
-    shown = []
-    for position in range(max(watched.positions) + 1):
-        if position not in watched.positions:
-            shown.append(Argument("missing"))
-        elif not isinstance(value, tuple) or (position >= KEPT and len(value) > KEPT):
-            shown.append(Argument("unknown"))
-        elif position >= len(value):
-            shown.append(Argument("missing"))
-        else:
-            shown.append(argument_of(data, value[position]))
+    shown = [Argument("missing")] * (max(positions) + 1)
+    for position in positions:
+        if not isinstance(value, tuple) or (position >= KEPT and len(value) > KEPT):
+            shown[position] = Argument("unknown")
+        elif position < len(value):
+            shown[position] = argument_of(data, value[position], position in detailed)
     return tuple(shown)
 
 
