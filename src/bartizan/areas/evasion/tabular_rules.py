@@ -47,6 +47,11 @@ class TableRules:
             raise InputError(f"the column '{self.words[0]}' holds no numbers", place=self.told.at, cure="this attack changes numbers")
         return self._compiled([str(name) for name in self.train.columns])
 
+    def as_constraints(self) -> arrays.Constraints:
+        """What `array` compiles. Raises `InputError` where a column holds no numbers."""
+        self.array()
+        return self._told([str(name) for name in self.train.columns])
+
     def screen(self, frame: pd.DataFrame) -> dict[int, str]:
         """The rows, by their place, that break a rule as they are, with the rule."""
         broken = self.rules.screen(self._values(frame)) if self.numbers else {}
@@ -109,6 +114,12 @@ class TableRules:
                 raise InputError(f"'allowed' lists words for '{one_line(name, 80)}', a column of numbers", place=self.told.at)
 
     def _compiled(self, columns: list[str]) -> arrays.Rules:
+        try:
+            return self._told(columns).rules(len(columns))
+        except InputError as error:
+            raise InputError(error.what, place=self.told.at, cure=error.cure) from None
+
+    def _told(self, columns: list[str]) -> arrays.Constraints:
         """The rules about numbers for rows of `columns`, `self.numbers` among them; the budget joins in where all are numbers."""
         told = self.told
         mine = frozenset(self.numbers)
@@ -118,7 +129,7 @@ class TableRules:
             if name in mine
         }
         allowed |= {name: tuple(float(value) for value in values) for name, values in told.allowed.items() if name in mine}
-        made = arrays.Constraints(
+        return arrays.Constraints(
             columns=tuple(columns),
             immutable=tuple(name for name in told.immutable if name in mine),
             integer=tuple(told.integer),
@@ -134,10 +145,6 @@ class TableRules:
             cost={name: _cost(price) for name, price in told.cost.items() if name in mine},
             budget=math.inf if told.budget is None or self.words else told.budget,
         )
-        try:
-            return made.rules(len(columns))
-        except InputError as error:
-            raise InputError(error.what, place=told.at, cure=error.cure) from None
 
 
 def is_number(column: pd.Series) -> bool:
