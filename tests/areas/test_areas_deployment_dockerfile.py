@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.areas.deployment import images, secrets, shell
+from bartizan.areas.deployment import images, shell
 from bartizan.areas.deployment.dockerfile_rules import weaknesses
 from bartizan.areas.deployment.instructions import instructions
 from bartizan.areas.deployment.stages import expand, reached, stages
 from bartizan.engine import registry
+from bartizan.methods import secret_shapes
 from bartizan.model.errors import InputError, Place
 from bartizan.model.findings import Job, Severity, Verdict
 from bartizan.model.system import Asset, Kind
@@ -227,8 +228,8 @@ def test_image_references(reference: str, name: str, tag: str, pinned: bool) -> 
 def test_any_text_is_split_to_its_end(text: str) -> None:
     words = [word for command in shell.commands(text) for word in command.words]
     assert sum(map(len, words)) <= len(text)
-    secrets.secret_value(text)
-    secrets.secret_name(text)
+    secret_shapes.secret_value(text)
+    secret_shapes.secret_name(text)
 
 
 @given(st.text(alphabet="FROM a\\\n#<<E'\"$`{}:-=RUN ", max_size=200))

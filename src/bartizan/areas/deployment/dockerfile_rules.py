@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bartizan.areas.deployment import images, secrets, shell
+from bartizan.areas.deployment import images, shell
 from bartizan.areas.deployment.instructions import Instruction, instructions
 from bartizan.areas.deployment.stages import Stage, arguments, environment, external, reached, stages
 from bartizan.areas.deployment.weakness import Weakness
+from bartizan.methods import secret_shapes
 from bartizan.model.errors import Place, one_line
 from bartizan.model.findings import Severity
 
@@ -85,7 +86,7 @@ def _instruction(instruction: Instruction, name: str, shipped: bool) -> Iterator
     elif word == "RUN":
         yield from _run(instruction, name)
     bodies = [body for _, body in instruction.heredocs]
-    if word not in ("ENV", "ARG") and any(secrets.secret_value(part) for part in (text, *bodies)):
+    if word not in ("ENV", "ARG") and any(secret_shapes.secret_value(part) for part in (text, *bodies)):
         yield Weakness("secret", f"a secret stands in {word} as plain text", Severity.HIGH, place, _SECRET_REMEDY)
 
 
@@ -93,10 +94,12 @@ def _variables(instruction: Instruction, place: Place, shipped: bool) -> Iterato
     declared = arguments(instruction.text) if instruction.word == "ARG" else environment(instruction.text)
     for key, value in declared:
         shown = one_line(key, 60)
-        if value is not None and (secrets.secret_value(value) or (secrets.secret_name(key) and secrets.literal(value, key))):
+        if value is not None and (
+            secret_shapes.secret_value(value) or (secret_shapes.secret_name(key) and secret_shapes.literal(value, key))
+        ):
             what = f"{instruction.word} {shown} holds a secret as plain text"
             yield Weakness("secret", what, Severity.HIGH, place, _SECRET_REMEDY)
-        elif secrets.secret_name(key) and (instruction.word == "ARG" or (value or "").startswith("$")):
+        elif secret_shapes.secret_name(key) and (instruction.word == "ARG" or (value or "").startswith("$")):
             what = f"{instruction.word} {shown} takes a secret at build time, which stays in the history of the image"
             yield Weakness("secret-argument", what, Severity.MEDIUM if shipped else Severity.LOW, place, _SECRET_REMEDY)
 

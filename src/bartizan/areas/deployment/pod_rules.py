@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from bartizan.areas.deployment import images, secrets
+from bartizan.areas.deployment import images
 from bartizan.areas.deployment.manifests import Value
 from bartizan.areas.deployment.weakness import Weakness
 from bartizan.areas.deployment.workloads import Pod
+from bartizan.methods import secret_shapes
 from bartizan.model.errors import Place, one_line
 from bartizan.model.findings import Severity
 
@@ -209,8 +210,8 @@ def _environment(container: Value, where: str) -> Iterator[Weakness]:
         if value is None or value.text.startswith("$("):
             continue
         name = entry.word("name")
-        if secrets.secret_value(value.text) or (secrets.secret_name(name) and secrets.literal(value.text, name)):
+        if secret_shapes.secret_value(value.text) or (secret_shapes.secret_name(name) and secret_shapes.literal(value.text, name)):
             yield _SECRET.at(where, f"has a secret in {one_line(name, 60)} as plain text", entry.place)
     for part in (*container.entries("command"), *container.entries("args")):
-        if secrets.secret_value(part.text):
+        if secret_shapes.secret_value(part.text):
             yield _SECRET.at(where, "has a secret in its command line", part.place)

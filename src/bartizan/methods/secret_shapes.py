@@ -1,4 +1,4 @@
-"""Recognises secrets that stand in a configuration file as plain text, by the name of the variable or the shape of the value."""
+"""Recognises secrets that stand in code or configuration as plain text, by the name of the variable or the shape of the value."""
 
 from __future__ import annotations
 
