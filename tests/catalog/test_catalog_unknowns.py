@@ -190,7 +190,7 @@ def test_what_is_left_out_hides_no_threat(seed: int) -> None:
 
 
 def test_the_random_systems_bring_every_threat_about() -> None:
-    certain = {i.threat for seed in range(250) for i in threats_of(refinement(seed)[1], CATALOG).certain}
+    certain = {i.threat for seed in range(400) for i in threats_of(refinement(seed)[1], CATALOG).certain}
     assert certain == set(CATALOG.threats)
 
 

@@ -10,7 +10,7 @@ from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Finding, Job, Severity, Verdict, about_of
-from bartizan.model.system import Asset, Dataset, Kind, Phase
+from bartizan.model.system import Asset, Kind, Phase
 
 if TYPE_CHECKING:
     from bartizan.areas.dependencies.training_code.remarks import Remark
@@ -39,13 +39,13 @@ RULES_OF = {
 def training_code(job: Job, target: Asset) -> Iterator[Finding]:
     """What in training code opens a door: remote code, missing verification, open servers, missing seeds, wide permissions, secrets.
 
-    Python, notebooks, scripts and settings are parsed, never run; each remark has its line and its repair. A pass means that no rule speaks,
-    not that the code is harmless.
+    Python, notebooks, scripts and settings are parsed, never run; each remark has its line and its repair. A pass means that no rule
+    speaks, not that the code is harmless.
     """
     from bartizan.areas.dependencies.training_code.lint import lint
 
-    nodes = (target, *job.related)
-    uris = {uri: node for node in nodes if not isinstance(node, Dataset) for uri in _code(node)}
+    nodes = [node for node in (target, *job.related) if isinstance(node, Asset)]
+    uris = {uri: node for node in nodes for uri in _code(node)}
     if not uris:
         raise InputError(f"no code of '{target.id}' is declared", place=target.at, cure="declare it: code: train.py")
     remarks: list[Remark] = []
@@ -78,7 +78,7 @@ def _finding(job: Job, about: tuple[str, str], remarks: list[Remark], unread: li
         severity=max((r.severity for r in bad), key=lambda s: s.rank, default=Severity.INFO),
         title=f"{len(bad)} remarks on the code" if bad else "No remark on the code",
         why=" ".join(reasons),
-        remedy=" ".join(dict.fromkeys(r.fix for r in bad)),
+        remedy=" ".join(dict.fromkeys(r.fix for r in bad)) or ("Repair the files that cannot be parsed." if unread else ""),
         places=tuple(r.place for r in bad[:SHOWN]),
         details={"remarks": [{"rule": r.rule, "at": str(r.place), "text": r.text} for r in bad[:SHOWN]]}
         | ({"probability_cap": 0.3} if verdict is Verdict.PASS else {}),
