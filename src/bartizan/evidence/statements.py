@@ -286,7 +286,8 @@ def _place(link: Link, key: str) -> dict[str, Any]:
 
 def _job(job: Job) -> dict[str, Any]:
     """The job as it is recorded: without its folder, and with what is not declared left out of its nodes."""
-    recorded: dict[str, Any] = plain(job)
+    known = tuple(msgspec.structs.replace(artefact, data=None) for artefact in job.earlier)
+    recorded: dict[str, Any] = plain(msgspec.structs.replace(job, earlier=known))
     del recorded["root"]
     recorded["subject"] = _node(job.subject)
     recorded["related"] = [_node(node) for node in job.related]

@@ -83,6 +83,10 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""
 
 
+EXAMPLES = "application/vnd.bartizan.examples+zip"
+"""Media type of artefacts that hold adversarial examples: the next run of the same check on the same node gets them in `Job.earlier`."""
+
+
 class Artefact(msgspec.Struct, frozen=True, kw_only=True):
     """A file that backs a finding. `data` is set by the check; the store keeps it under `digest` and clears it here."""
 
@@ -140,7 +144,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `subject` is the node; `system` is the declared system reduced to what the check reads. `root` is the folder that
     relative uris start from; it takes no part in `digest`, so that a moved project keeps its cache. `about` are the
-    (threat, asset) pairs that the findings must answer; empty means each threat against the subject (see `about_of`).
+    (threat, asset) pairs that the findings must answer; empty means each threat against the subject (see `about_of`). `earlier` are
+    examples that earlier runs of the check kept, newest first, to be tried again; they take no part in `digest` and are recorded by their
+    digests alone. One without data could not be read.
     """
 
     check: str
@@ -156,6 +162,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     root: str = "."
     digest: str = ""
     about: tuple[tuple[str, str], ...] = ()
+    earlier: tuple[Artefact, ...] = ()
 
 
 def about_of(job: Job) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bartizan.engine import planner, registry, runner
+from bartizan.engine.earlier import with_earlier
 from bartizan.engine.ports import Executor, Listener
 from bartizan.evidence import Keyring, Store
 from bartizan.model.checks import Cost
@@ -56,7 +57,9 @@ def assess(project: Project, executor: Executor, listener: Listener, options: Op
     policy = register.policy_of(project, options.fail_on)
     jobs = plan(project, options)
     with Store.open(project.state, key=Keyring(project.state / "keys").signer()) as store:
-        kept = {} if options.fresh else register.reusable(store.evidence(), _lasting(jobs) if options.only else jobs)
+        recorded = store.evidence()
+        kept = {} if options.fresh else register.reusable(recorded, _lasting(jobs) if options.only else jobs)
+        jobs = with_earlier(jobs, recorded, store.artefact, known=kept)
 
         def keep(outcome: Outcome) -> None:
             store.append(outcome)

@@ -44,7 +44,8 @@ def black_box(
 
     The model file stands for the service: Square where the declared output shows scores, HopSkipJump where it shows the label alone. One
     row costs no more questions than the declared budget of the actors that call. Every flip is confirmed by the model's own predict; the
-    control is random noise of the same radius. Tables are attacked by `evasion.tabular_manipulation`. Fails where the share of correct
+    control is random noise of the same radius.
+    What broke an earlier version is tried again. Tables are attacked by `evasion.tabular_manipulation`. Fails where the share of correct
     decisions that flip is beyond `tolerance`.
 
     eps: the radius (linf), in ranges of all pixels
@@ -53,8 +54,10 @@ def black_box(
     tolerance: the share of correct decisions that may flip
     """
     from bartizan.areas.evasion.blackbox.attacks import black_box as hunt
-    from bartizan.areas.evasion.pixels import asked_model, noise_flips, pixels_of, ranged
+    from bartizan.areas.evasion.known import artefact_of, told_known, tried_again
+    from bartizan.areas.evasion.pixels import asked_model, noise_flips, pixels_of, ranged, with_known, within
     from bartizan.areas.evasion.tabular_inputs import prepared, sample
+    from bartizan.areas.evasion.telling import with_discarded
 
     if not eps > 0 or queries < 2:
         raise InputError(
@@ -73,16 +76,13 @@ def black_box(
         model, x, subject.labels[places], attack=chosen, norm="linf", eps=radius, queries=budget, bounds=(low, high),
         constraints=ranged(subject), seed=job.seed,
     )  # fmt: skip
+    known = tried_again(job, x, subject.labels[places], model.decide, within(subject, x, radius, (low, high)))
+    found = with_known(found, known.broken, known.changed)
+    kept = artefact_of(job, x, found.adversarial, subject.labels[places], found.found & ~found.wrong, found.attack)
     null = noise_flips(subject, places, radius, _DRAWS, job.seed + 1)
     for threat, asset in about_of(job):
         told = _finding(job, (threat, asset), found, budget, (eps, tolerance, null))
-        yield _with(told, discarded, subject.rules is not None)
-
-
-def _with(told: Finding, discarded: dict[int, str], constrained: bool) -> Finding:
-    from bartizan.areas.evasion.telling import with_discarded
-
-    return with_discarded(told, discarded, constrained)
+        yield with_discarded(told_known(told, job, known, kept), discarded, subject.rules is not None)
 
 
 def _for_one_row(job: Job, queries: int) -> int:

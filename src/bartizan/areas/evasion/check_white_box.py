@@ -42,15 +42,17 @@ def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", 
 
     Linear models and tree ensembles are decided exactly, perceptrons by the margin cascade on gradients in closed form, whose diagnostics
     decide whether its number can be trusted. Every flip is confirmed by the model's own predict; the control makes random changes of the
-    same size, and all keep the model's declared `constraints`. Fails where the share of correct decisions that flip is beyond `tolerance`.
+    same size, and all keep the model's declared `constraints`.
+    What broke an earlier version is tried first. Fails where the share of correct decisions that flip is beyond `tolerance`.
 
     eps: the radius, in standard deviations of each column of a table, in ranges of all pixels for images
     norm: linf, l2 or l1; trees know linf alone
     tolerance: the share of correct decisions that may flip
     """
+    from bartizan.areas.evasion.known import artefact_of, told_known, tried_again
     from bartizan.areas.evasion.norms import known_norm
     from bartizan.areas.evasion.tabular_inputs import prepared, sample
-    from bartizan.areas.evasion.tabular_whitebox import break_rows, problem_of, random_breaks
+    from bartizan.areas.evasion.tabular_whitebox import break_rows, problem_of, random_breaks, with_known
     from bartizan.areas.evasion.telling import with_discarded
 
     if not eps > 0.0 or known_norm(norm) == "l0":
@@ -64,11 +66,13 @@ def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", 
     if not len(right):
         raise InputError(f"none of {len(places)} test rows drawn is decided correctly", place=target.at, cure="declare a model that works")
     attacked = problem.only(right)
-    found = break_rows(attacked, eps, job.seed)
+    known = tried_again(job, attacked.x, attacked.labels, attacked.decisions, lambda rows, at: attacked.only(at).keeps(rows, eps))
+    found = with_known(break_rows(attacked, eps, job.seed), known.broken, known.changed)
+    kept = artefact_of(job, attacked.x, found.changed, attacked.labels, found.broken, "white-box")
     null = random_breaks(attacked, eps, 5, job.seed + 1)
     for threat, asset in about_of(job):
         told = _finding(job, (threat, asset), found, attacked, len(places), (eps, tolerance, null))
-        yield with_discarded(told, discarded, subject.rules is not None)
+        yield with_discarded(told_known(told, job, known, kept), discarded, subject.rules is not None)
 
 
 def _finding(job: Job, about: tuple[str, str], found: Broken, problem: Problem, rows: int, numbers: tuple[float, float, float]) -> Finding:
@@ -154,4 +158,6 @@ def _remedy(verdict: Verdict, *, doubted: bool) -> str:
         return "Make the model's scores smooth and deterministic for the test (no rounding, no saturation) and attack it again."
     if verdict is Verdict.INCONCLUSIVE:
         return "Declare more test rows (tested_on) and run again."
-    return "Train on attacked inputs (bartizan.evasion has the loops), regularise, or keep the weights from callers; then attack again."
+    return (
+        "Train on attacked inputs (bartizan harden adversarial-training), regularise, or keep the weights from callers; then attack again."
+    )

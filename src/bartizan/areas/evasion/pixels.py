@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bartizan.adapters.numpy_models import NumpyModel
+from bartizan.areas.evasion.blackbox.oracle import Hunt
 from bartizan.areas.evasion.constraints import Constraints
 from bartizan.areas.evasion.tabular_inputs import Floats, Ints, Prepared, is_number
 from bartizan.model.errors import InputError
@@ -56,3 +60,23 @@ def noise_flips(subject: Prepared, places: Ints, radius: float, draws: int, seed
         moved = moved if rules is None else rules.repair(x, moved)
         hits += int((subject.decisions(pd.DataFrame(moved, columns=subject.test.columns)) != subject.labels[places]).sum())
     return hits / (draws * len(x))
+
+
+def within(subject: Prepared, x: Floats, radius: float, bounds: tuple[float, float]) -> Callable[[Floats, Ints], npt.NDArray[np.bool_]]:
+    """Which changed rows (m, d) of rows (m,) of `x` keep the radius, the range and the declared constraints, (m,)."""
+    rules = None if subject.rules is None else subject.rules.array()
+
+    def allowed(rows: Floats, at: Ints) -> npt.NDArray[np.bool_]:
+        near = np.abs(rows - x[at]).max(axis=1) <= radius * (1 + 1e-6)
+        inside = ((rows >= bounds[0]) & (rows <= bounds[1])).all(axis=1)
+        return np.asarray(near & inside & (True if rules is None else rules.obeys(x[at], rows)))
+
+    return allowed
+
+
+def with_known(found: Hunt, broken: npt.NDArray[np.bool_], changed: Floats) -> Hunt:
+    """`found` with the rows that known examples (n, d) break, confirmed before, where the attack found nothing; no question is counted."""
+    more = broken & ~found.found
+    rows = np.where(more[:, None], changed, found.adversarial)
+    distance = np.where(more, np.abs(changed - np.where(more[:, None], found.adversarial, changed)).max(axis=1), found.distance)
+    return msgspec.structs.replace(found, found=found.found | more, adversarial=rows, distance=distance)

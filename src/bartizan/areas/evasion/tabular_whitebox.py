@@ -145,6 +145,13 @@ def _broken(problem: Problem, eps: float, seed: int) -> Broken:
     return _cascade(problem, layers, eps, seed)
 
 
+def with_known(found: Broken, broken: Mask, changed: Floats) -> Broken:
+    """`found` with the rows that known examples (n, d) break, confirmed before, where the attack broke nothing."""
+    more = broken & ~found.broken
+    rows = np.where(more[:, None], changed, found.changed)
+    return replace(found, broken=found.broken | more, proven=found.proven & ~more, changed=rows)
+
+
 def random_breaks(problem: Problem, eps: float, draws: int, seed: int) -> float:
     """The share of rows that a random change of the same size breaks: the null control."""
     random = np.random.default_rng(seed)
