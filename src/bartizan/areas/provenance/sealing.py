@@ -151,18 +151,21 @@ class _Writer:
 
     def __init__(self, file: IO[bytes], cipher: AESGCM, chunk: int, listener: Listener | None) -> None:
         self._file, self._cipher, self._chunk, self._listener = file, cipher, chunk, listener
-        self._held = bytearray()
+        self._held = b""
         self._number = 0
 
     def write(self, data: bytes) -> int:
-        self._held += data
+        if len(self._held) == self._chunk:
+            self._flush(self._held, last=False)
+            self._held = b""
+        self._held = self._held + data if self._held else data
         while len(self._held) > self._chunk:
-            self._flush(bytes(self._held[: self._chunk]), last=False)
-            del self._held[: self._chunk]
+            self._flush(self._held[: self._chunk], last=False)
+            self._held = self._held[self._chunk :]
         return len(data)
 
     def close(self) -> None:
-        self._flush(bytes(self._held), last=True)
+        self._flush(self._held, last=True)
 
     def _flush(self, block: bytes, *, last: bool) -> None:
         self._file.write(self._cipher.encrypt(_nonce(self._number, last), block, None))

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from threading import local
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,8 @@ from bartizan.model.errors import MissingExtra
 
 CHUNK = 4 * 1024 * 1024
 """Bytes of a chunk; the last one of a file may be shorter."""
+
+_CONTEXT = "bartizan 2026-11 chunk tree "
 
 Data: TypeAlias = bytes | bytearray | memoryview
 _Hash: TypeAlias = Callable[[str, Data], bytes]
@@ -72,9 +74,28 @@ def hasher(algorithm: str) -> _Hash:
         raise MissingExtra("signing", "blake3") from error
 
     def made(domain: str, data: Data) -> bytes:
-        return bytes(blake3(data, derive_key_context=f"bartizan 2026-11 chunk tree {domain}").digest())
+        return bytes(blake3(data, derive_key_context=_CONTEXT + domain).digest())
 
     return made
+
+
+class LeafHash(Protocol):
+    """The hash of one leaf as its bytes come."""
+
+    def update(self, data: memoryview, /) -> object: ...
+
+    def digest(self) -> bytes: ...
+
+
+def leaf_hash(algorithm: str) -> LeafHash:
+    """A new hash of a leaf, the same as `hasher(algorithm)` of all its bytes in the domain `leaf`. Raises `MissingExtra`."""
+    if algorithm == "sha256":
+        return hashlib.sha256(b"\0")
+    try:
+        from blake3 import blake3
+    except ImportError as error:
+        raise MissingExtra("signing", "blake3") from error
+    return blake3(derive_key_context=_CONTEXT + "leaf")
 
 
 def tree_of(path: Path, algorithm: str, *, workers: int | None = None, follow: bool = False) -> Tree:

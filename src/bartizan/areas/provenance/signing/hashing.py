@@ -1,7 +1,4 @@
-"""Digests of files at the speed of the hash: several files at once, and for one large file a thread that reads ahead.
-
-The reader can hash the chunks of the tree (`chunk_tree`) on its way, so that the tree costs time only where no core is free.
-"""
+"""Digests of files at the speed of the hash: several files at once, each read once for SHA-256 and for its chunk tree."""
 
 from __future__ import annotations
 
@@ -9,25 +6,20 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BufferedReader
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from bartizan.areas.provenance.signing.cache import Cache
-from bartizan.areas.provenance.signing.chunk_tree import CHUNK, Tree, hasher
+from bartizan.areas.provenance.signing.chunk_tree import CHUNK, Tree, leaf_hash
 from bartizan.areas.provenance.signing.opening import Stamp, opened, stamp, unchanged
 from bartizan.model.errors import InputError, MissingExtra
 
 Listener: TypeAlias = Callable[[int, int], None]
 """Told (bytes done, bytes in all) as files are finished."""
 
-_BLOCK = 1024 * 1024
-_LARGE = 8 * _BLOCK
-_AHEAD = 4
+_BLOCK = 256 * 1024
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -47,15 +39,21 @@ def digest_of(path: Path, *, tree: str | None = None, algorithm: str = "sha256",
     with opened(path, follow=follow) as file:
         before = os.fstat(file.fileno())
         span = span if span is not None else range(before.st_size)
-        blocks = _Blocks(file, span, tree)
         total = _new(algorithm)
+        leaves: list[bytes] = []
         try:
-            for block in blocks.ahead() if len(span) > _LARGE and (os.cpu_count() or 1) > 1 else blocks.plain():
-                total.update(block)
+            for start in range(span.start, span.stop, CHUNK):
+                part = range(start, min(start + CHUNK, span.stop))
+                leaf = leaf_hash(tree) if tree is not None else None
+                for block in _blocks(file.fileno(), part):
+                    total.update(block)
+                    if leaf is not None:
+                        leaf.update(block)
+                leaves += [leaf.digest()] if leaf is not None else []
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", place=path.name) from None
         unchanged(path, before, file.fileno())
-    made = Tree(tree, before.st_size, tuple(blocks.leaves)) if tree is not None else None
+    made = Tree(tree, before.st_size, tuple(leaves)) if tree is not None else None
     return Digest(len(span), total.hexdigest(), made, stamp(before))
 
 
@@ -115,6 +113,15 @@ def _size(path: Path) -> int:
         raise InputError(f"cannot be read: {error.strerror}", place=path.name) from None
 
 
+def _blocks(descriptor: int, span: range) -> Iterator[memoryview]:
+    """The bytes of `span` in blocks that stay in the processor's cache between reading and hashing; the view is reused."""
+    view = memoryview(bytearray(min(_BLOCK, len(span))))
+    start = span.start
+    while start < span.stop and (count := os.preadv(descriptor, [view[: span.stop - start]], start)):
+        yield view[:count]
+        start += count
+
+
 class _Hash(Protocol):
     """The few methods of a hash object that are needed."""
 
@@ -131,59 +138,3 @@ def _new(algorithm: str) -> _Hash:
             raise MissingExtra("signing", "blake3") from error
         return blake3()
     return hashlib.new(algorithm)
-
-
-class _Blocks:
-    """The blocks of a span of a file in order; with a tree, its leaves are collected on the way."""
-
-    def __init__(self, file: BufferedReader, span: range, tree: str | None) -> None:
-        self._descriptor = file.fileno()
-        self._span = span
-        self._made = hasher(tree) if tree is not None else None
-        self._size = CHUNK if tree is not None else _BLOCK
-        self.leaves: list[bytes] = []
-
-    def plain(self) -> Iterator[memoryview]:
-        buffer = memoryview(bytearray(min(self._size, max(1, len(self._span)))))
-        for start in range(self._span.start, self._span.stop, self._size):
-            yield self._read(buffer, start)
-
-    def ahead(self) -> Iterator[memoryview]:
-        """The same, read by a second thread while the last block is in use."""
-        free: SimpleQueue[memoryview | None] = SimpleQueue()
-        full: SimpleQueue[tuple[memoryview, memoryview] | BaseException | None] = SimpleQueue()
-        for _ in range(_AHEAD):
-            free.put(memoryview(bytearray(self._size)))
-
-        def read() -> None:
-            try:
-                for start in range(self._span.start, self._span.stop, self._size):
-                    buffer = free.get()
-                    if buffer is None:
-                        return
-                    full.put((buffer, self._read(buffer, start)))
-                full.put(None)
-            except OSError as error:
-                full.put(error)
-
-        reader = Thread(target=read, name="bartizan reads ahead", daemon=True)
-        reader.start()
-        try:
-            while (item := full.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item[1]
-                free.put(item[0])
-        finally:
-            free.put(None)
-            reader.join()
-
-    def _read(self, buffer: memoryview, start: int) -> memoryview:
-        wanted = min(self._size, self._span.stop - start)
-        held = 0
-        while held < wanted and (count := os.preadv(self._descriptor, [buffer[held:wanted]], start + held)):
-            held += count
-        block = buffer[:held]
-        if self._made is not None:
-            self.leaves.append(self._made("leaf", block))
-        return block
