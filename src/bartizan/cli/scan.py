@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, tuple[str, str]] = {
     "deps": ("bartizan.cli.scan_deps", "packages with published weaknesses"),
-    "code": ("bartizan.cli.scan_code", "training code: settings that invite trouble"),
+    "code": ("bartizan.cli.scan_code", "training code, notebooks and settings that open a door"),
 }
-"""What can be scanned beside model files: the first word, the module of its command, what it is. A file of that name is scanned as `./deps`."""
+"""What else can be scanned: the first word, the module of its command, what it is. A file of that name is scanned as `./deps`."""
 
 REASONS_SHOWN = 4
 """Reasons of one file that the table shows."""
@@ -60,9 +60,9 @@ def command(paths: tuple[str, ...], form: str, output: Path | None, policies: tu
     """Say what loading model files would do: files, folders, Hugging Face and MLflow layouts, archives. Nothing is loaded, no framework is
     needed. Exit code 0: all safe; 1: something is unsafe, or nobody reviewed what it uses; 2: a path could not be read."""
     from bartizan.areas.artefacts.pickles import Policy
+    from bartizan.areas.artefacts.safety import Safety
     from bartizan.areas.artefacts.scan import VERSION, scan
     from bartizan.areas.artefacts.scan_cache import ScanCache, default_folder
-    from bartizan.areas.artefacts.safety import Safety
 
     policy = Policy.shipped().with_(policies) if policies else Policy.shipped()
     cache = None if no_cache else ScanCache(default_folder(), policy.digest, VERSION)

@@ -83,6 +83,7 @@ def _result(report: Report, f: Finding, index: int, risk: Risk | None, seen: Cou
     failed = f.verdict is Verdict.FAIL
     first, *others = _places(report, f)
     asset = titles_of(report).get(f.asset, f.asset)
+    offsets = f.details.get("offsets", {})
     names = [{"name": _text(asset, 250), "fullyQualifiedName": _text(f.asset, 250), "kind": "resource"}]
     result: Json = {
         "ruleId": _text(f.threat, 250),
@@ -90,7 +91,7 @@ def _result(report: Report, f: Finding, index: int, risk: Risk | None, seen: Cou
         "kind": "fail" if failed else "open",
         "level": _LEVELS[f.severity] if failed else "none",
         "message": {"text": _message(_said(f))},
-        "locations": [{"physicalLocation": _physical(first), "logicalLocations": names}],
+        "locations": [{"physicalLocation": _physical(first, offsets.get(first.file)), "logicalLocations": names}],
         "partialFingerprints": {FINGERPRINT: _fingerprint(f, seen)},
         "properties": {
             "verdict": f.verdict,
@@ -102,7 +103,8 @@ def _result(report: Report, f: Finding, index: int, risk: Risk | None, seen: Cou
         },
     }
     if others:
-        result["relatedLocations"] = [{"id": n, "physicalLocation": _physical(p)} for n, p in enumerate(others, 1)]
+        related = [_physical(p, offsets.get(p.file)) for p in others]
+        result["relatedLocations"] = [{"id": n, "physicalLocation": place} for n, place in enumerate(related, 1)]
     if risk is not None:
         result["properties"]["risk"] = {
             "id": _text(risk.id, 100),
@@ -125,10 +127,13 @@ def _places(report: Report, f: Finding) -> list[Place]:
     return list(dict.fromkeys(places))
 
 
-def _physical(place: Place) -> Json:
+def _physical(place: Place, offset: int | None = None) -> Json:
+    """A place as SARIF has it; files without lines have an `offset` in bytes, which a finding gives in `details["offsets"]` by file."""
     location: Json = {"artifactLocation": {"uri": _uri(place.file), "uriBaseId": ROOT}}
     if place.line > 0:
         location["region"] = {"startLine": place.line}
+    elif offset is not None and offset >= 0:
+        location["region"] = {"byteOffset": offset, "byteLength": 1}
     return location
 
 

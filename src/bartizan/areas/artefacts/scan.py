@@ -34,8 +34,8 @@ MAX_REASONS = 200
 """Most reasons that a report keeps of one file."""
 
 BROKEN = (
-    ValueError, IndexError, KeyError, TypeError, AttributeError, struct.error, ArithmeticError, MemoryError, RecursionError, OSError, AssertionError,
-    EOFError,
+    ValueError, IndexError, KeyError, TypeError, AttributeError, struct.error, ArithmeticError, MemoryError, RecursionError, OSError,
+    AssertionError, EOFError,
 )  # fmt: skip
 """What reading a hostile file may end in where nobody thought of it: then the file needs a policy, and the scan goes on."""
 

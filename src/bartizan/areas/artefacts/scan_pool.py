@@ -44,7 +44,7 @@ def _alone(
     item: Found, policy: Policy, cache: ScanCache | None, limits: Limits, context: multiprocessing.context.BaseContext
 ) -> FileReport:
     """One file in a process of its own, after the pool broke on it or on a neighbour."""
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(policy, cache, limits)) as pool:  # type: ignore[arg-type]
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(policy, cache, limits)) as pool:
         try:
             return pool.submit(_batch, [item]).result()[0]
         except BrokenProcessPool:

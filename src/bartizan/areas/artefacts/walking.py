@@ -1,4 +1,4 @@
-"""Finds the files of a scan: what was named, and every regular file below a folder that was named. Links that lead out are told, not followed."""
+"""Finds the files of a scan: what was named, and every regular file below a named folder. Links that lead out are told, not followed."""
 
 from __future__ import annotations
 

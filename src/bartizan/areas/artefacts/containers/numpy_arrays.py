@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from bartizan.areas.artefacts.containers.pickled import read_pickles
 from bartizan.areas.artefacts.containers.scope import Piece, Scope
 from bartizan.areas.artefacts.pickles.analysis import Loader
 
 MAGIC = b"\x93NUMPY"
+_PLAIN = re.compile(r"[|<>=]?[?biufcSUaVmMT]\d*(?:\[\d*\w+\])?|bool|u?int\d+|float\d+|complex\d+")
+"""Type descriptions of numbers, text, times and raw bytes; the others are, or may be, objects."""
+
 MAX_HEADER = 1 << 16
 """Longest header that is parsed; numpy itself refuses more than 10,000 bytes unless told to trust the file."""
 
@@ -47,7 +51,7 @@ def has_objects(descr: object, depth: int = 0) -> bool:
     if depth > 32:
         return True
     if isinstance(descr, str):
-        return "O" in descr.lstrip("|<>=")[:1] or ("," in descr and "O" in descr)
+        return _PLAIN.fullmatch(descr) is None
     if isinstance(descr, tuple):
         return any(has_objects(part, depth + 1) for part in descr[1:2])
     if isinstance(descr, list):

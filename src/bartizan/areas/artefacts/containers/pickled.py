@@ -9,7 +9,7 @@ from bartizan.areas.artefacts.containers.scope import Piece, Scope
 from bartizan.areas.artefacts.pickles.analysis import Analysis, Limits, Loader
 from bartizan.areas.artefacts.pickles.judging import Inspection
 from bartizan.areas.artefacts.pickles.judging import inspect as inspect_pickle
-from bartizan.areas.artefacts.safety import UseKind
+from bartizan.areas.artefacts.safety import Use, UseKind
 
 Inspect = Callable[[Piece, Scope], None]
 
@@ -18,6 +18,9 @@ MAX_IN_A_ROW = 64
 
 OPCODES_A_SECOND = 1_500_000
 """Opcodes that the pure machine reads in a second of a slow processor; what the time left allows bounds the reading."""
+
+OF_TORCH = 5
+"""Pickles of torch's old format: magic number, version, system, the object, the keys of its storages."""
 
 MAX_NESTED = 16
 """Most long constants of one pickle that are looked into."""
@@ -42,9 +45,10 @@ def read_pickles(
         limits = Limits(opcodes=max(100_000, int(scope.left * OPCODES_A_SECOND)))
         found = inspect_pickle(piece.data, scope.policy, start=at, loader=loader, limits=limits)
         torch = torch or TORCH_MAGIC in piece.head(14, at)
-        if not _is_pickle(found, piece, at, claimed=claimed or count > 0):
+        expected = torch and count < OF_TORCH
+        if not expected and not _is_pickle(found, piece, at, claimed=claimed or torch, after=count > 0):
             break
-        _judged(found, piece, scope, after=count > 0 or claimed)
+        _judged(found, piece, scope, claimed=claimed and not expected)
         if inspect is not None:
             for inner in _nested(found.readings[-1], piece):
                 inspect(inner, scope)
@@ -59,24 +63,31 @@ def read_pickles(
     return count > 0
 
 
-def _is_pickle(found: Inspection, piece: Piece, at: int, *, claimed: bool) -> bool:
+def _is_pickle(found: Inspection, piece: Piece, at: int, *, claimed: bool, after: bool) -> bool:
     """Would a loader do anything with these bytes, or are they meant as a pickle?"""
     head = piece.head(64, at)
     says_so = len(head) > 1 and head[0] == 0x80 and head[1] <= 5
     uses = [use for reading in found.readings for use in reading.uses]
     if any(reading.complete for reading in found.readings):
-        return says_so or bool(uses) or not claimed
+        return says_so or any(_can_be_imported(use) for use in uses) or (not claimed and not uses)
     if any(use.kind is not UseKind.REFERENCE for use in uses):
         return True
     if claimed:
         return False
+    if after:
+        return says_so and found.readings[0].opcodes > 2
     return says_so or (bool(uses) and not _TEXT.fullmatch(head)) or found.readings[0].opcodes > 64
 
 
-def _judged(found: Inspection, piece: Piece, scope: Scope, *, after: bool) -> None:
+def _can_be_imported(use: Use) -> bool:
+    """Prose that happens to read as a pickle has words where a module would have a name."""
+    return use.kind is not UseKind.REFERENCE or all(part.isidentifier() for part in use.module.split("."))
+
+
+def _judged(found: Inspection, piece: Piece, scope: Scope, *, claimed: bool) -> None:
     """Take over the reasons; of a stream that breaks off and may be no pickle at all, only what it does before."""
     reasons = found.ruling.reasons
-    if after and not found.readings[-1].complete and found.readings[-1].stopped >= 0:
+    if claimed and not found.readings[-1].complete and found.readings[-1].stopped >= 0:
         reasons = tuple(reason for reason in reasons if reason.use is not None)
     scope.rule(reasons, piece)
 

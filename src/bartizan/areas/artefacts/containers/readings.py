@@ -75,6 +75,8 @@ def _compressed(piece: Piece, scope: Scope) -> bool:
     """Compressed streams: what they hold, and what stands behind them."""
     found = False
     for kind in stream_kinds(piece.head(16)):
+        if kind not in WEAK:
+            scope.recognise(f"{kind} stream")
         try:
             data, end = unpack(piece.data, kind, scope)
         except Damaged as error:

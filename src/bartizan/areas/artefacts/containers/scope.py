@@ -22,7 +22,8 @@ class LimitReached(Exception):
 
 @dataclass
 class Limits:
-    """What the scan of one file may spend: bytes that come out of compression, entries of archives, archives inside archives, seconds."""
+    """What the scan of one file may spend: bytes that come out of compression, entries of archives, archives inside archives,
+    seconds of processor time."""
 
     unpacked: int = 1024 * MIB
     entries: int = 100_000
@@ -75,7 +76,7 @@ class Scope:
     reasons: list[Reason] = field(default_factory=list)
     formats: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.process_time)
     unpacked: int = 0
     entries: int = 0
     defined: tuple[str, ...] = ()
@@ -141,7 +142,7 @@ class Scope:
     @property
     def left(self) -> float:
         """Seconds that are left."""
-        return self.limits.seconds - (time.monotonic() - self.began)
+        return self.limits.seconds - (time.process_time() - self.began)
 
     def check_time(self) -> None:
         """Raises `LimitReached` when the time is used up."""

@@ -35,8 +35,15 @@ class Damaged(Exception):
 class Decompressor(Protocol):
     """One stream: gives at most `limit` bytes a call."""
 
-    eof: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool:
+        """Is the end of the stream reached?"""
+        ...
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given beyond the end."""
+        ...
 
     def decompress(self, data: bytes, limit: int, /) -> bytes:
         """Take in `data`, give out at most `limit` bytes."""
@@ -114,8 +121,12 @@ def unpack(data: memoryview, kind: str, scope: Scope) -> tuple[memoryview, int]:
             again = CONCATENATED.get(kind)
             if again is None or bytes(data[at : at + len(again)]) != again:
                 return sink.view(), at
+    except LimitReached:
+        sink.close()
+        raise
     except BROKEN as error:
         if isinstance(error, lzma.LZMAError) and "memory" in str(error).lower():
+            sink.close()
             raise LimitReached("its dictionary asks for too much memory") from None
         raise Damaged(f"the {kind} stream is damaged ({error})", sink.view()) from None
 
@@ -154,7 +165,13 @@ class _Sink:
         else:
             self._parts.append(data)
 
+    def close(self) -> None:
+        """Drop what was taken in."""
+        if self._file is not None:
+            self._file.close()
+
     def view(self) -> memoryview:
+        """All of it; nothing can be written any more."""
         if self._file is None:
             return memoryview(b"".join(self._parts))
         with self._file as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from bartizan.areas.artefacts.containers.scope import Piece, Scope
 from bartizan.areas.artefacts.containers.tar_archives import leads_out
@@ -86,7 +86,7 @@ def kind_of(found: Directory) -> str:
 
 
 def _is_torchscript(found: Directory) -> bool:
-    """Does `torch.load` hand the archive to TorchScript? It looks for `constants.pkl`, letter by letter, in the folder of the first entry."""
+    """Does `torch.load` hand it to TorchScript? It looks for `constants.pkl`, letter by letter, in the folder of the first entry."""
     listed = [entry.name for entry in found.entries if entry.listed]
     return bool(listed) and f"{listed[0].partition('/')[0]}/constants.pkl" in listed
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from bartizan.areas.artefacts.containers.scope import MIB, Scope
 
@@ -136,7 +137,7 @@ def _central(data: memoryview, at: int, origin: int, found: Directory, scope: Sc
         extra = bytes(data[at + 46 + name_size : at + 46 + name_size + extra_size])
         size, packed, header = _wide(extra, size, packed, header)
         entry = Entry(_name(raw), method, flags, packed, size, header + origin, 0)
-        _locate(data, entry, raw, at, found)
+        _locate(data, entry, at, found)
         at += 46 + name_size + extra_size + comment_size
     return at
 
@@ -164,7 +165,7 @@ def _wide(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, 
     return size, packed, header
 
 
-def _locate(data: memoryview, entry: Entry, raw: bytes, at: int, found: Directory) -> None:
+def _locate(data: memoryview, entry: Entry, at: int, found: Directory) -> None:
     """Follow a directory's entry to its local header, and note where the two differ."""
     local = _local(data, entry.header)
     if local is None:
@@ -243,7 +244,7 @@ def _disagreements(found: Directory) -> None:
         if "\0" in entry.name:
             found.problems.append((f"the name '{entry.name[:80]}' holds a zero byte, where some loaders end it", entry.header))
     ordered = sorted((e for e in found.entries if e.listed and e.packed), key=lambda e: (e.header, e.end))
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if before.end > after.header and before.header != after.header:
             found.problems.append((f"the entries '{before.name[:80]}' and '{after.name[:80]}' lie over one another", after.header))
             break

@@ -8,8 +8,11 @@ from typing import Any
 
 from bartizan.areas.artefacts.containers.scope import MIB, Piece, Scope
 
-MAX_BYTES = 128 * MIB
+MAX_BYTES = 64 * MIB
 """Longest JSON text that is parsed."""
+
+MAX_CONTAINERS, MAX_VALUES = 1_500_000, 6_000_000
+"""Most objects and lists, and most values, of a text that is parsed: some 500 MB of memory."""
 
 MAX_VISITED = 2_000_000
 """Most values that a walk over a parsed text visits."""
@@ -19,10 +22,12 @@ class NotJson(ValueError):
     """Bytes that are no JSON text. The message says why."""
 
 
-def parse(data: bytes, piece: Piece | None = None, scope: Scope | None = None, *, start: int = 0) -> Any:  # noqa: ANN401
+def parse(data: bytes, piece: Piece | None = None, scope: Scope | None = None, *, start: int = 0) -> Any:
     """The value of a JSON text; a key that stands twice in an object is noted in `scope`. Raises `NotJson`."""
     if len(data) > MAX_BYTES:
         raise NotJson(f"is longer than {MAX_BYTES // MIB} MiB")
+    if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS or data.count(b",") > MAX_VALUES:
+        raise NotJson("holds too many values")
     twice: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def parse(data: bytes, piece: Piece | None = None, scope: Scope | None = None, *
     return value
 
 
-def walk(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+def walk(value: Any) -> Iterator[dict[str, Any]]:
     """Every object in a parsed text, outer ones first. Raises `NotJson` where there are too many values."""
     stack, count = [value], 0
     while stack:

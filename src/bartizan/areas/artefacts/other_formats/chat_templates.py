@@ -9,17 +9,20 @@ from bartizan.areas.artefacts.containers.scope import Piece, Scope
 if TYPE_CHECKING:
     from jinja2 import nodes
 
-MAX_TEMPLATE = 1 << 20
+MAX_TEMPLATE = 1 << 18
 """Longest template that is parsed."""
 
-CALLED = frozenset({"raise_exception", "strftime_now", "namespace", "range", "dict", "caller", "super", "loop", "joiner", "cycler"})
+CALLED = frozenset({
+    "raise_exception", "strftime_now", "namespace", "range", "dict", "caller", "super", "loop", "joiner", "cycler",
+})  # fmt: skip
 """What templates call by name: of Jinja itself, and what the tokenizer libraries hand in."""
 
-METHODS = frozenset(
-    "append capitalize casefold copy count endswith extend find get index insert isalnum isalpha isdigit isspace items join keys lower lstrip "
-    "partition pop removeprefix removesuffix replace rfind rpartition rsplit rstrip setdefault split splitlines startswith strip title update "
-    "upper values strftime next cycle".split()
-)
+METHODS = frozenset({
+    "append", "capitalize", "casefold", "copy", "count", "endswith", "extend", "find", "get", "index", "insert", "isalnum", "isalpha",
+    "isdigit", "isspace", "items", "join", "keys", "lower", "lstrip", "partition", "pop", "removeprefix", "removesuffix", "replace",
+    "rfind", "rpartition", "rsplit", "rstrip", "setdefault", "split", "splitlines", "startswith", "strip", "title", "update", "upper",
+    "values", "strftime", "next", "cycle",
+})  # fmt: skip
 """Methods of text, lists and tables that cannot reach further."""
 
 BUILT = ("Concat", "Add", "Mod", "Mul", "Filter", "Call")

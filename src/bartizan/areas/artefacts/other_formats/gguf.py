@@ -19,10 +19,10 @@ MAX_NAME = 65_535
 MAX_TEMPLATE = 1 << 20
 
 BLOCKS = {
-    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 40), 10: (256, 84), 11: (256, 110),
-    12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
-    21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2),
-    34: (256, 54), 35: (256, 66), 39: (32, 17),
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 40), 10: (256, 84),
+    11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98),
+    19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8),
+    28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
 }  # fmt: skip
 """Numbers in a block and bytes of a block, for each tensor type of ggml."""
 
@@ -115,11 +115,29 @@ def _value(reader: _Reader, kind: int, depth: int, scope: Scope, *, keep: bool) 
         return None
     if count > (len(reader.data) - reader.at) // 8:
         raise _Broken(f"claims an array of {count} items")
+    if inner == _STRING:
+        _strings(reader, count, scope)
+        return None
     for index in range(count):
         if index % 4096 == 0:
             scope.check_time()
         _value(reader, inner, depth + 1, scope, keep=False)
     return None
+
+
+def _strings(reader: _Reader, count: int, scope: Scope) -> None:
+    """Skips an array of strings; vocabularies have hundreds of thousands."""
+    data, at, size = reader.data, reader.at, len(reader.data)
+    read = struct.Struct((">" if reader.big else "<") + "Q").unpack_from
+    for index in range(count):
+        if index % 65_536 == 0:
+            scope.check_time()
+        if at + 8 > size:
+            break
+        at += 8 + read(data, at)[0]
+    reader.at = min(at, size)
+    if at > size or (count and reader.at == size and at + 8 > size and index + 1 < count):
+        raise _Broken("claims more text than the file holds")
 
 
 def _tensors(reader: _Reader, count: int, alignment: int, piece: Piece, scope: Scope) -> None:

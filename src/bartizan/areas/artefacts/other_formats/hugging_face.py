@@ -11,7 +11,7 @@ from bartizan.areas.artefacts.other_formats.chat_templates import judge_template
 SENTENCE_TRANSFORMERS = ("sentence_transformers.", "transformers.", "torch.nn.")
 
 
-def judge_json(value: Any, name: str, piece: Piece, scope: Scope) -> None:  # noqa: ANN401
+def judge_json(value: Any, name: str, piece: Piece, scope: Scope) -> None:
     """Judge a parsed JSON text called `name`."""
     if isinstance(value, dict) and isinstance(value.get("cells"), list):
         from bartizan.areas.artefacts.other_formats.source_code import judge_notebook
@@ -43,7 +43,9 @@ def _remote_code(item: dict[str, Any], piece: Piece, scope: Scope) -> None:
         scope.unsure(f"auto_map leads to Python code {where} ({', '.join(targets)[:120]}), run with trust_remote_code=True", piece, 0)
     for name, pipeline in (item.get("custom_pipelines") or {}).items() if isinstance(item.get("custom_pipelines"), dict) else ():
         target = pipeline.get("impl") if isinstance(pipeline, dict) else pipeline
-        scope.unsure(f"the custom pipeline '{str(name)[:60]}' is Python code ({str(target)[:80]}), run with trust_remote_code=True", piece, 0)
+        scope.unsure(
+            f"the custom pipeline '{str(name)[:60]}' is Python code ({str(target)[:80]}), run with trust_remote_code=True", piece, 0
+        )
     if item.get("trust_remote_code") is True:
         scope.unsafe("asks for trust_remote_code, which runs code from a repository", piece, 0)
     if isinstance(item.get("auto_mapping"), dict) and item["auto_mapping"].get("parent_library"):

@@ -11,10 +11,11 @@ from bartizan.areas.artefacts.other_formats.bounded_json import NotJson, parse, 
 OWN = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "keras_core")
 """Packages whose classes Keras makes by itself."""
 
-PARTS = frozenset(
-    "layers models optimizers losses metrics initializers regularizers constraints activations engine src applications legacy backend "
-    "dtype_policies quantizers callbacks saving mixed_precision random feature_column schedules distribution".split()
-)
+PARTS = frozenset({
+    "layers", "models", "optimizers", "losses", "metrics", "initializers", "regularizers", "constraints", "activations", "engine",
+    "src", "applications", "legacy", "backend", "dtype_policies", "quantizers", "callbacks", "saving", "mixed_precision", "random",
+    "feature_column", "schedules", "distribution",
+})  # fmt: skip
 """Parts of Keras whose classes are made of numbers and names."""
 
 RELATIVES = ("keras_nlp", "keras_hub", "keras_cv", "keras_tuner", "tensorflow_addons", "tensorflow_hub", "tensorflow_text", "tensorflow")
@@ -48,7 +49,7 @@ def judge_text(piece: Piece, scope: Scope) -> None:
         scope.unsure(f"the configuration {error}", piece, 0)
 
 
-def judge_config(value: Any, piece: Piece, scope: Scope) -> None:  # noqa: ANN401
+def judge_config(value: Any, piece: Piece, scope: Scope) -> None:
     """Judge every object of a configuration. Raises `NotJson` where there are too many."""
     for item in walk(value):
         if "class_name" in item:
@@ -100,5 +101,16 @@ def _operator(item: Mapping[str, Any], piece: Piece, scope: Scope) -> None:
     config = item.get("config")
     function = str(config.get("function", "")) if isinstance(config, dict) else ""
     words = set(function.split("."))
-    if words & {"io", "py_function", "numpy_function", "raw_ops", "py_func", "load_op_library", "load_library", "gfile", "eval", "debugging"}:
+    if words & {
+        "io",
+        "py_function",
+        "numpy_function",
+        "raw_ops",
+        "py_func",
+        "load_op_library",
+        "load_library",
+        "gfile",
+        "eval",
+        "debugging",
+    }:
         scope.unsafe(f"calls the TensorFlow function '{function[:80]}', which reaches out of the model", piece, 0)

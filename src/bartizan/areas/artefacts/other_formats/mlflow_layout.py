@@ -44,7 +44,9 @@ def _flavor(name: str, flavor: dict[str, Any], piece: Piece, scope: Scope) -> No
     for key in CODE_KEYS:
         code = flavor.get(key)
         if code:
-            scope.unsure(f"the code in '{str(code)[:80]}' is imported when the model is loaded ({name}.{key})", piece, _at(piece, str(code)))
+            scope.unsure(
+                f"the code in '{str(code)[:80]}' is imported when the model is loaded ({name}.{key})", piece, _at(piece, str(code))
+            )
     for key in PATH_KEYS:
         path = flavor.get(key)
         if isinstance(path, str) and path and leads_away(path):

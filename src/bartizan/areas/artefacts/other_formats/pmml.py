@@ -52,21 +52,23 @@ class _State:
         self.format = "XML"
         self.entities = False
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
+    def start(self, name: str, _attributes: dict[str, str]) -> None:
         self.depth += 1
         if self.depth == 1 and name.rpartition(":")[2] == "PMML":
             self.format = "PMML"
         if self.depth > MAX_DEPTH:
             raise _Refused("is nested too deep")
 
-    def end(self, name: str) -> None:
+    def end(self, _name: str) -> None:
         self.depth -= 1
 
-    def doctype(self, name: str, system: str | None, public: str | None, internal: int) -> None:
+    def doctype(self, _name: str, system: str | None, _public: str | None, internal: int) -> None:
         if system is not None or internal:
             self.entities = True
-            raise _Refused(f"has a document type of its own{f' at {system[:80]}' if system else ''}, by which readers fetch files and swell")
+            raise _Refused(
+                f"has a document type of its own{f' at {system[:80]}' if system else ''}, by which readers fetch files and swell"
+            )
 
-    def entity(self, *declared: Any) -> None:  # noqa: ANN401
+    def entity(self, *_declared: Any) -> None:
         self.entities = True
         raise _Refused("declares entities")

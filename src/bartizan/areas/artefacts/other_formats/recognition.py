@@ -21,16 +21,11 @@ DATA: tuple[tuple[bytes, int, str], ...] = (
 """Formats that hold numbers, pictures or text alone: first bytes, where they stand, what it is."""
 
 PROGRAMS: tuple[tuple[bytes, str], ...] = (
-    (b"\x7fELF", "a program or library for Linux"), (b"MZ", "a program or library for Windows"), (b"\xcf\xfa\xed\xfe", "a program for macOS"),
+    (b"\x7fELF", "a program or library for Linux"), (b"MZ", "a program or library for Windows"),
+    (b"\xcf\xfa\xed\xfe", "a program for macOS"),
     (b"\xca\xfe\xba\xbe", "a program for macOS or Java"), (b"#!", "a script"), (b"\0asm", "a WebAssembly program"),
 )  # fmt: skip
 """First bytes of what is a program itself."""
-
-MODEL_NAMES = frozenset(
-    "pkl pickle joblib dill pt pth pt2 ckpt bin model h5 hdf5 keras onnx pb npy npz safetensors gguf ggml skops pmml mar nemo params weights "
-    "tflite engine plan ort mlmodel jl p sav msgpack dat z gz zip tar tgz 7z xz bz2 lz4 zst rar".split()
-)
-"""Endings of names that say that a file is a model or holds one. What has such a name must be of a format that is read here."""
 
 
 def read_other(piece: Piece, scope: Scope) -> bool:
@@ -47,7 +42,7 @@ def read_other(piece: Piece, scope: Scope) -> bool:
     for magic, name in PROGRAMS:
         if head[: len(magic)] == magic and (magic != b"MZ" or b"PE\0\0" in head):
             scope.recognise("program")
-            if magic != b"#!" or not piece.name and not scope.file.endswith((".py", ".sh")):
+            if magic != b"#!" or (not piece.name and not scope.file.endswith((".py", ".sh"))):
                 scope.unsure(f"is {name}: nothing here says what it does", piece, 0)
             return True
     return _text_or_graph(head, piece, scope)
@@ -87,11 +82,9 @@ def file_name(piece: Piece, scope: Scope) -> str:
 
 
 def _unknown(piece: Piece, scope: Scope) -> bool:
-    """Bytes that no reader here understands: harmless where nothing claims that they are a model."""
+    """Bytes that no reader here understands: data where they lie in something that is understood, else for somebody to look at."""
     scope.recognise("unknown")
-    name = file_name(piece, scope)
-    ending = name.rpartition(".")[2] if "." in name else ""
-    if not piece.depth and (not ending or ending in MODEL_NAMES):
+    if not piece.depth:
         scope.unsure("of no format that is read here", piece)
     return False
 

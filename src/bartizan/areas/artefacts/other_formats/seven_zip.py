@@ -40,7 +40,17 @@ def read_seven_zip(piece: Piece, scope: Scope) -> bool:
             _members(Path(folder), piece, scope)
     except LimitReached:
         raise
-    except (py7zr.exceptions.ArchiveError, lzma.LZMAError, OSError, ValueError, EOFError, RuntimeError, IndexError, KeyError, TypeError) as error:
+    except (
+        py7zr.exceptions.ArchiveError,
+        lzma.LZMAError,
+        OSError,
+        ValueError,
+        EOFError,
+        RuntimeError,
+        IndexError,
+        KeyError,
+        TypeError,
+    ) as error:
         scope.unsure(f"the 7z archive is damaged or not read here ({type(error).__name__})", piece)
     return True
 

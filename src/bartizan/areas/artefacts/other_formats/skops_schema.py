@@ -11,11 +11,15 @@ from bartizan.areas.artefacts.pickles.analysis import Analysis
 from bartizan.areas.artefacts.pickles.judging import judge
 from bartizan.areas.artefacts.safety import Use, UseKind
 
-DATA_LOADERS = frozenset({"JsonNode", "NdArrayNode", "SparseMatrixNode", "DictNode", "ListNode", "TupleNode", "SetNode", "SliceNode", "BytesNode",
-                          "BytearrayNode", "MaskedArrayNode", "CachedNode"})  # fmt: skip
+DATA_LOADERS = frozenset({
+    "JsonNode", "NdArrayNode", "SparseMatrixNode", "DictNode", "ListNode", "TupleNode", "SetNode", "SliceNode", "BytesNode",
+    "BytearrayNode", "MaskedArrayNode", "CachedNode",
+})  # fmt: skip
 """Loaders that make plain data."""
 
-NAMED = frozenset({"TypeNode", "FunctionNode", "OperatorFuncNode"})
+NAMED = frozenset({
+    "TypeNode", "FunctionNode", "OperatorFuncNode",
+})  # fmt: skip
 """Loaders that look a name up without calling it."""
 
 REFERENCE_ONLY = ("builtins", "numpy", "sklearn", "scipy", "operator")
@@ -35,7 +39,7 @@ def judge_entries(entries: Mapping[str, Piece], scope: Scope) -> None:
         scope.rule(ruling.reasons, piece)
 
 
-def _uses(schema: Any) -> dict[Use, None]:  # noqa: ANN401
+def _uses(schema: Any) -> dict[Use, None]:
     """The types that a schema makes, as uses at its start."""
     found: dict[Use, None] = {}
     for item in walk(schema):

@@ -20,7 +20,10 @@ REACHING = re.compile(
 """Functions that a model's code needs no sooner than when it is called; at import they are a reason to look."""
 
 _SHELL = re.compile(r"^\s*(?:!|%%(?:bash|sh|script|system|cmd)|%(?:sx|system)\b)(.*)", re.M)
-_HARMLESS = re.compile(r"^!?\s*(?:(?:python\d?(?:\.\d+)? -m )?pip3? (?:install|list|show|freeze)|conda install|ls|pwd|nvidia-smi|cat /proc/cpuinfo|head|wc|tree)\b[^;&|`$<>]*$")
+_HARMLESS = re.compile(
+    r"^!?\s*(?:(?:python\d?(?:\.\d+)? -m )?pip3? (?:install|list|show|freeze)|conda install|ls|pwd|nvidia-smi|cat /proc/cpuinfo|head|wc|tree)"
+    r"\b[^;&|`$<>]*$"
+)
 
 
 def read_source(piece: Piece, scope: Scope) -> bool:
@@ -65,7 +68,10 @@ def _at_import(text: str) -> list[LoadingCall]:
     while stack:
         node = stack.pop()
         if isinstance(node, ast.Import):
-            names |= {alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else alias.name.partition(".")[0] for alias in node.names}
+            names |= {
+                alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else alias.name.partition(".")[0]
+                for alias in node.names
+            }
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call) and (name := _name(node.func, names)) and REACHING.match(name):
@@ -97,7 +103,7 @@ def judge_notebook(notebook: dict[str, Any], piece: Piece, scope: Scope) -> None
         text = "".join(part for part in source if isinstance(part, str)) if isinstance(source, list) else str(source)
         if cell.get("cell_type") == "code":
             _shell(text, number, piece, scope)
-        _outputs(cell, number, piece, scope)
+        _outputs(cell, number, scope)
     try:
         code = notebook_source(bytes(piece.data).decode("utf-8-sig", "replace"))
         calls = loading_calls(code)
@@ -117,7 +123,7 @@ def _shell(text: str, number: int, piece: Piece, scope: Scope) -> None:
             scope.unsure(f"cell {number} runs a command: {command[:100]}", piece, 0)
 
 
-def _outputs(cell: dict[str, Any], number: int, piece: Piece, scope: Scope) -> None:
+def _outputs(cell: dict[str, Any], number: int, scope: Scope) -> None:
     outputs = cell.get("outputs")
     for output in outputs if isinstance(outputs, list) else []:
         data = output.get("data") if isinstance(output, dict) else None

@@ -1,5 +1,6 @@
-"""TensorFlow: SavedModel, GraphDef and the metadata of Keras beside it; operators that run Python or reach files. Numbers of fields are those
-of saved_model.proto, meta_graph.proto, graph.proto, function.proto, node_def.proto and saved_metadata.proto."""
+"""TensorFlow: SavedModel, GraphDef and the metadata of Keras beside it; operators that run Python or reach files.
+
+Numbers of fields are those of saved_model.proto, meta_graph.proto, graph.proto, function.proto, node_def.proto and saved_metadata.proto."""
 
 from __future__ import annotations
 
@@ -14,23 +15,21 @@ UNSAFE = {
     "WriteFile": "writes a file that the model names", "WriteRawProtoSummary": "writes files", "SaveDataset": "writes files",
     "SaveDatasetV2": "writes files", "WriteSummary": "writes files", "CreateSummaryFileWriter": "writes files",
     "CreateSummaryDbWriter": "writes files", "DatasetToTFRecord": "writes files", "DebugIdentityV2": "sends values to an address",
-    "DebugIdentityV3": "sends values to an address", "DistributedSave": "writes files", "RpcCall": "calls an address", "RpcClient": "calls an address",
-    "RpcServer": "opens a port", "DataServiceDataset": "fetches from an address", "DataServiceDatasetV2": "fetches from an address",
-    "DataServiceDatasetV3": "fetches from an address", "DataServiceDatasetV4": "fetches from an address", "RegisterDataset": "calls an address",
+    "DebugIdentityV3": "sends values to an address", "DistributedSave": "writes files", "RpcCall": "calls an address",
+    "RpcClient": "calls an address", "RpcServer": "opens a port", "DataServiceDataset": "fetches from an address", "DataServiceDatasetV2": "fetches from an address",
+    "DataServiceDatasetV3": "fetches from an address", "DataServiceDatasetV4": "fetches from an address",
+    "RegisterDataset": "calls an address",
 }  # fmt: skip
 """Operators that run code or reach out of the process, and what they do."""
 
-READING = frozenset(
-    "MatchingFiles MatchingFilesDataset TextLineDataset TextLineReader TextLineReaderV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2 "
-    "FixedLengthRecordReader FixedLengthRecordReaderV2 TFRecordDataset TFRecordDatasetV2 TFRecordReader TFRecordReaderV2 WholeFileReader "
-    "WholeFileReaderV2 IdentityReader LMDBReader LMDBDataset SqlDataset CSVDataset CSVDatasetV2 ImmutableConst LoadDataset LoadDatasetV2 "
-    "ReaderReadV2 SnapshotDataset SnapshotDatasetV2 CacheDataset InitializeTableFromTextFile LoadAndRemapMatrix PrintV2 "
-    "GenerateVocabRemapping".split()
-)
+READING = frozenset({
+    "MatchingFiles", "MatchingFilesDataset", "TextLineDataset", "TextLineReader", "TextLineReaderV2", "FixedLengthRecordDataset",
+    "FixedLengthRecordDatasetV2", "FixedLengthRecordReader", "FixedLengthRecordReaderV2", "TFRecordDataset", "TFRecordDatasetV2",
+    "TFRecordReader", "TFRecordReaderV2", "WholeFileReader", "WholeFileReaderV2", "IdentityReader", "LMDBReader", "LMDBDataset",
+    "SqlDataset", "CSVDataset", "CSVDatasetV2", "ImmutableConst", "LoadDataset", "LoadDatasetV2", "ReaderReadV2", "SnapshotDataset",
+    "SnapshotDatasetV2", "CacheDataset", "InitializeTableFromTextFile", "LoadAndRemapMatrix", "PrintV2", "GenerateVocabRemapping",
+})  # fmt: skip
 """Operators that read (or may write) files whose names the graph makes up."""
-
-EXPECTED = frozenset({"InitializeTableFromTextFileV2", "RestoreV2", "SaveV2", "MergeV2Checkpoints", "ShardedFilename"})
-"""Operators that touch files and belong to every SavedModel: its own variables and vocabularies."""
 
 
 def read_saved_model(piece: Piece, scope: Scope) -> bool:

@@ -9,8 +9,8 @@ from bartizan.areas.artefacts.other_formats.bounded_json import NotJson, parse
 from bartizan.areas.artefacts.other_formats.recognition import file_name
 
 TOLD = (
-    b"auto_map", b"custom_pipeline", b"trust_remote_code", b"class_name", b'"cells"', b"chat_template", b"_class_name", b"py_module", b"\\u",
-    b"loader_module", b"nbformat", b"\"type\"",
+    b"auto_map", b"custom_pipeline", b"trust_remote_code", b"class_name", b'"cells"', b"chat_template", b"_class_name", b"py_module",
+    b"\\u", b"loader_module", b"nbformat", b"\"type\"",
 )  # fmt: skip
 """Words of which a JSON text must hold one before it can reach for code; without any it is data, whatever its size."""
 
@@ -23,6 +23,12 @@ def read_text(piece: Piece, scope: Scope) -> bool:
     """Judge a text."""
     name = file_name(piece, scope)
     head = piece.head(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if name.endswith((".jinja", ".jinja2", ".j2")):
+        from bartizan.areas.artefacts.other_formats.chat_templates import judge_template
+
+        scope.recognise("template")
+        judge_template(piece.head(2 * MIB).decode("utf-8", "replace"), piece, scope, 0)
+        return True
     if head[:1] in (b"{", b"["):
         return _json(name, piece, scope)
     if head[:5] == b"<?xml" or head[:5] == b"<PMML" or (head[:9].upper() == b"<!DOCTYPE" and b"html" not in head[:40].lower()):
@@ -33,14 +39,8 @@ def read_text(piece: Piece, scope: Scope) -> bool:
         from bartizan.areas.artefacts.other_formats.mlflow_layout import read_mlmodel
 
         return read_mlmodel(piece, scope)
-    if head.startswith(b"tree\nversion=") or head.startswith(b"tree\r\nversion="):
+    if head.startswith((b"tree\nversion=", b"tree\r\nversion=")):
         scope.recognise("LightGBM")
-        return True
-    if name.endswith((".jinja", ".jinja2", ".j2")):
-        from bartizan.areas.artefacts.other_formats.chat_templates import judge_template
-
-        scope.recognise("template")
-        judge_template(piece.head(2 * MIB).decode("utf-8", "replace"), piece, scope, 0)
         return True
     if name.endswith((".py", ".pyw")):
         from bartizan.areas.artefacts.other_formats.source_code import read_source
@@ -74,7 +74,7 @@ def _json(name: str, piece: Piece, scope: Scope) -> bool:
     try:
         value = parse(data, piece, scope)
     except NotJson as error:
-        if name.endswith((".json", ".ipynb", ".jsonl", ".ndjson")) and not name.endswith(("l", "nd")) or "deep" in str(error):
+        if (name.endswith((".json", ".ipynb", ".jsonl", ".ndjson")) and not name.endswith(("l", "nd"))) or "deep" in str(error):
             scope.unsure(f"the JSON text {error}", piece, 0)
         return True
     from bartizan.areas.artefacts.other_formats.hugging_face import judge_json

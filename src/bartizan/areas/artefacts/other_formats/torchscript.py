@@ -7,11 +7,15 @@ from collections.abc import Mapping
 
 from bartizan.areas.artefacts.containers.scope import MIB, Piece, Scope
 
-UNSAFE = frozenset({"save", "from_file", "load", "_load_for_lite_interpreter", "save_to_buffer", "_save_parameters"})
+UNSAFE = frozenset({
+    "save", "from_file", "load", "_load_for_lite_interpreter", "save_to_buffer", "_save_parameters",
+})  # fmt: skip
 """Functions of torch that read or write a file which the program names."""
 
-OPERATORS = frozenset({"prim", "aten", "quantized", "quantized_decomposed", "_quantized", "inductor", "torchvision", "torchaudio", "profiler",
-                       "sparse", "mkldnn", "mkldnn_prepacked", "xnnpack", "prepacked", "fb", "prims", "c10d_functional", "torchtext"})  # fmt: skip
+OPERATORS = frozenset({
+    "prim", "aten", "quantized", "quantized_decomposed", "_quantized", "inductor", "torchvision", "torchaudio", "torchtext",
+    "profiler", "sparse", "mkldnn", "mkldnn_prepacked", "xnnpack", "prepacked", "fb", "prims", "c10d_functional",
+})  # fmt: skip
 """Namespaces of operators that torch and its own companions bring."""
 
 MAX_SOURCE = 32 * MIB
@@ -37,4 +41,6 @@ def _program(piece: Piece, scope: Scope) -> None:
         if function in UNSAFE or (space == "aten" and operator in UNSAFE):
             scope.unsafe(f"line {line} of the program calls torch.{function or operator}, which reaches files", piece, found.start())
         elif space is not None and space not in OPERATORS:
-            scope.unsure(f"line {line} of the program calls the operator {space}.{operator}, which a library has to bring", piece, found.start())
+            scope.unsure(
+                f"line {line} of the program calls the operator {space}.{operator}, which a library has to bring", piece, found.start()
+            )
