@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bartizan.adapters.files import shown
-from bartizan.model.errors import InputError, MissingExtra
+from bartizan.model.errors import InputError
 
 SUFFIXES = (".json", ".ubj")
 """The endings by which XGBoost tells its two formats apart."""
@@ -23,13 +23,13 @@ def load_xgboost(root: str | Path, path: Path) -> Any:
     """The `xgboost.XGBClassifier` in the file at `path`, its classes numbered from 0.
 
     Parameters of training are not in such a file; the number of rounds and the depth of the deepest tree are set again from the trees.
-    Raises `MissingExtra` without xgboost, `InputError` for a file that is none or whose trees lead out of themselves.
+    Raises `InputError` without xgboost, for a file that is none, and where its trees lead out of themselves.
     """
     name = shown(root, path)
     try:
         library = importlib.import_module("xgboost")
     except ImportError:
-        raise MissingExtra("boost", "xgboost") from None
+        raise InputError("is a model of XGBoost, which is not installed", place=name, cure="pip install xgboost-cpu") from None
     if path.suffix.lower() not in SUFFIXES:
         raise InputError("is not named as XGBoost names its files", place=name, cure="save it with save_model as .json or .ubj")
     if path.is_dir() or path.stat().st_size > MAX_BYTES:

@@ -64,7 +64,7 @@ def of_a_model(method: Callable[..., Report]) -> Callable[..., int]:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The new file: .skops, .json (XGBoost), .safetensors.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Where an unfinished training is kept. Default: beside the output.")
-@click.option("--rounds", type=click.IntRange(1), help="Epochs of a perceptron (120) or torch net (15), rounds of other models (5).")
+@click.option("--rounds", type=click.IntRange(1), help="Epochs of a perceptron (120) or torch net (20), rounds of other models (5).")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Learning rate of nets.")
 @click.option("--margin", type=click.FloatRange(0.1), default=1.2, show_default=True, help="Radius of training, in radii of the attack.")
 @click.option("--widen", type=click.IntRange(1), default=2, show_default=True, help="Hidden layers of a perceptron: times as wide.")

@@ -142,5 +142,5 @@ def _remedy(verdict: Verdict) -> str:
     if verdict is Verdict.PASS:
         return ""
     if verdict is Verdict.FAIL:
-        return "Train on attacked inputs (bartizan.evasion has the loops), then prove and attack again."
+        return "Train on attacked inputs (bartizan harden adversarial-training), then prove and attack again."
     return "Train for provable bounds (smaller weights, interval bounds in the loss), accept a smaller radius, or declare more test inputs."

@@ -159,5 +159,5 @@ def _remedy(verdict: Verdict, *, doubted: bool) -> str:
     if verdict is Verdict.INCONCLUSIVE:
         return "Declare more test rows (tested_on) and run again."
     return (
-        "Train on attacked inputs (bartizan harden adversarial-training), regularise, or keep the weights from callers; then attack again."
+        "Train on attacked inputs (bartizan harden adversarial-training), regularise, or keep the weights from callers; attack again."
     )

@@ -53,7 +53,7 @@ def _remedy(verdict: Verdict, *, doubted: bool) -> str:
         return "Make the net's scores smooth and deterministic for the test (no rounding, no noise, no saturation) and attack it again."
     if verdict is Verdict.INCONCLUSIVE:
         return "Declare more test inputs (tested_on), raise images, and run again."
-    return "Train on attacked inputs (bartizan.evasion has the loops), or keep the weights from callers; then attack again."
+    return "Train on attacked inputs (bartizan harden adversarial-training), or keep the weights from callers; then attack again."
 
 
 def share(job: Job, name: str, k: int, n: int, **more: Any) -> Measure:

@@ -37,7 +37,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     """How a declared model is trained anew.
 
     `margin`: the radius of training in radii of the attack; what is trained for a little more holds better. `rounds` None: 120 epochs of a
-    perceptron of scikit-learn, 15 of a torch net, 5 rounds of other models. `rate`: of the optimiser, where there is one.
+    perceptron of scikit-learn, 20 of a torch net, 5 rounds of other models. `rate`: of the optimiser, where there is one.
     `widen`: hidden layers of a perceptron, times as wide. `recipe`: of a torch net, see `training.Recipe`.
     """
 

@@ -79,7 +79,8 @@ class DeclaredNet:
         held = min(MOST_HELD_OUT, max(1, len(x) // 10))
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(training.seed))
         recipe = Recipe(threat=Threat(eps=self.measuring.eps * training.margin, norm=self.measuring.norm), method=training.recipe)
-        plan = Plan(seed=training.seed, optimiser="adam", **{"rate": 2e-3, **training.given(epochs=training.rounds, rate=training.rate)})
+        asked = training.given(epochs=training.rounds, rate=training.rate)
+        plan = Plan(seed=training.seed, optimiser="adam", **({"epochs": 20, "rate": 5e-3} | asked))
         made = copy.deepcopy(self.subject.net).requires_grad_(True)
         done = train(
             made, x[order[held:]], y[order[held:]], recipe, plan, validation=(x[order[:held]], y[order[:held]]), checkpoint=checkpoint,
