@@ -114,6 +114,8 @@ def begin(row: np.ndarray[Any, Any], stage: np.ndarray[Any, Any], origin: Array,
 def advance(climbs: Climbs, target: Differentiates, space: Space, loss: Loss, rule: Rule) -> Array:
     """One pass for every climb: move, evaluate, keep the best, adapt. Returns (m,), whether the new point evades, by the logits."""
     fresh = like(climbs.k == 0, climbs.x) > 0
+    if space.norm == "l1" and (climbs.k == 0).any():
+        _sparsity_at_start(climbs, fresh)
     moved = masked(fresh, climbs.x, _move(climbs, space, rule))
     evading: list[Array] = []
     values: list[Array] = []
@@ -183,19 +185,34 @@ def _adapt(climbs: Climbs, space: Space, rule: Rule) -> None:
     climbs.rises = masked(at_check, climbs.rises * 0, climbs.rises)
 
 
+def _sparsity_at_start(climbs: Climbs, fresh: Array) -> None:
+    """Steps of one radius; a fifth of the entries move at first, fewer from a start that differs in fewer."""
+    xp, d = namespace(climbs.x), climbs.x.shape[1]
+    used = size(climbs.x - climbs.origin, "l0")
+    sparse = (used > 0) & (used < 0.3 * d)
+    share = xp.where(sparse, used / (1.5 * d), full_like(used, 0.2))
+    climbs.step = masked(fresh, climbs.eps * 1.0, climbs.step)
+    climbs.share = masked(fresh, share, climbs.share)
+    climbs.checked = masked(fresh, xp.where(sparse, used, full_like(used, float(d))), climbs.checked)
+
+
 def _adapt_l1(climbs: Climbs, rule: Rule) -> None:
-    """Every few steps: fewer entries move where the best point has become sparser, else the step shrinks towards a tenth of the radius."""
+    """Every few steps as many entries move as two thirds of those that differ at the best point.
+
+    Where these became fewer by 5 % the climb returns to the best point with whole steps, else steps shrink towards a tenth of the radius.
+    """
     period = max(int(0.04 * rule.steps), 1)
     due = (climbs.k > 0) & (climbs.k % period == 0)
     if not due.any():
         return
-    xp = namespace(climbs.x)
-    used = size(climbs.best - climbs.origin, "l0") / climbs.x.shape[1] / 1.5
+    xp, d = namespace(climbs.x), climbs.x.shape[1]
+    used = size(climbs.best - climbs.origin, "l0")
     at_check = like(due, climbs.step) > 0
-    sparser = used < 0.95 * climbs.share
-    step = xp.where(sparser, climbs.eps, xp.maximum(climbs.step / 1.5, climbs.eps / 10))
-    climbs.step = masked(at_check, step, climbs.step)
-    climbs.share = masked(at_check, xp.where(sparser, xp.clip(used, 1.0 / climbs.x.shape[1], 1.0), climbs.share), climbs.share)
-    climbs.x = masked(at_check, climbs.best, climbs.x)
-    climbs.gradient = masked(at_check, climbs.best_gradient, climbs.gradient)
-    climbs.value = masked(at_check, climbs.best_value, climbs.value)
+    sparser = used < 0.95 * climbs.checked
+    back = at_check & sparser
+    climbs.step = masked(at_check, xp.where(sparser, climbs.eps, xp.maximum(climbs.step / 1.5, climbs.eps / 10)), climbs.step)
+    climbs.share = masked(at_check, xp.clip(used / (1.5 * d), 1.0 / d, 1.0), climbs.share)
+    climbs.checked = masked(at_check, used, climbs.checked)
+    climbs.x = masked(back, climbs.best, climbs.x)
+    climbs.gradient = masked(back, climbs.best_gradient, climbs.gradient)
+    climbs.value = masked(back, climbs.best_value, climbs.value)

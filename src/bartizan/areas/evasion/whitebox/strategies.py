@@ -30,17 +30,20 @@ class Strategy:
     usual: bool = False
 
 
-WIDE = {"l2": (3.0, 2.0, 1.0), "l1": (5.0, 3.0, 2.0, 1.0)}
+WIDE = {"l2": (8.0, 5.3, 3.5, 2.3, 1.5, 1.0), "l1": (20.0, 12.0, 7.4, 4.5, 2.7, 1.6, 1.0)}
 """Radii, as multiples of the true one, that a climb passes inwards: in l2 and l1 small balls are full of poor local optima."""
 
 
 def inwards(options: Any, norm: str) -> Plan:
-    """Margin climbs from a ball several times too large into the true one, untargeted and aimed (Croce and Hein, ICML 2021)."""
-    ranks = (None, *range(options.targets + (2 if norm == "l2" else 0)), *(None,) * options.restarts)
+    """Margin climbs from a ball many times too large into the true one, untargeted and aimed.
+
+    After Croce and Hein, Mind the box, ICML 2021, who start at three radii; more and shorter climbs from further out find more.
+    """
+    ranks = (None, *range(options.targets + 2 if options.targets else 0), *(None,) * options.restarts)
     stages = tuple(
         Stage(rank=rank, start="last" if place else "random", scale=scale) for rank in ranks for place, scale in enumerate(WIDE[norm])
     )
-    return Plan(loss_named("margin"), stages, Rule(options.steps if norm == "l1" else max(1, options.steps * 3 // 4)))
+    return Plan(loss_named("margin"), stages, Rule(max(1, options.steps // 2 if norm == "l2" else options.steps * 3 // 5)))
 
 
 def cascade(options: Any, norm: str) -> Strategy:
