@@ -1,8 +1,8 @@
-"""The nearest evasion of one row of a tree ensemble in the maximum norm: bounds from leaf distances, proofs by Veritas.
+"""Tree ensembles as leaf boxes for one pair of classes, and the nearest evasion in the maximum norm by Veritas, box after box.
 
 The distance at which the decision can turn is the distance of some split, so the search runs over these alone. A sum over trees of the best
 leaf within reach bounds it from below in microseconds; Veritas (Devos, Meert, Davis, ICML 2021) then decides single boxes exactly, small
-ones first, because a box costs the more the larger it is.
+ones first, because a box costs the more the larger it is. It finds points for rows that branching (`tree_branching`) leaves open.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Pair:
     """The score of one class less that of another as one ensemble: Veritas' own form, and the box and value of every leaf.
 
     Leaf boxes stand one condition a row: `feature` must lie in [`low`, `last`]; `starts` are where each leaf's conditions begin, `trees`
-    where each tree's leaves begin.
+    where each tree's leaves begin. `cells` are the same intervals counted in splits of the feature: the first and last cell between them.
     """
 
     searched: Any
@@ -94,6 +94,7 @@ class Pair:
     low: Floats
     last: Floats
     edges: tuple[Ints, Floats, Floats]
+    cells: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
     def leaf_distances(self, x: Floats, window_low: Floats, window_high: Floats) -> Floats:
         """How far each leaf's box is from `x` (d,) in the maximum norm, (leaves,); inf where the window does not reach it."""
@@ -131,6 +132,8 @@ def pair_of(ensemble: Ensemble, source: int, target: int, steps: Steps) -> Pair:
     sizes = [len(conditions) for _, conditions in leaves]
     flat = [condition for _, conditions in leaves for condition in conditions]
     cut = sorted(edge for edge in edges if math.isfinite(edge[1]))
+    feature = np.array([c[0] for c in flat], dtype=np.int64)
+    low, last = np.array([c[1] for c in flat]), np.array([c[2] for c in flat])
     return Pair(
         searched=searched,
         base=float(ensemble.base[target] - ensemble.base[source]),
@@ -138,15 +141,28 @@ def pair_of(ensemble: Ensemble, source: int, target: int, steps: Steps) -> Pair:
         values=np.array([value for value, _ in leaves]),
         starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
         trees=np.array(trees, dtype=np.int64),
-        feature=np.array([c[0] for c in flat], dtype=np.int64),
-        low=np.array([c[1] for c in flat]),
-        last=np.array([c[2] for c in flat]),
+        feature=feature,
+        low=low,
+        last=last,
         edges=(
             np.array([f for f, _ in cut], dtype=np.int64),
             np.array([t for _, t in cut]),
             np.array([steps.before(f, t) for f, t in cut]),
         ),
+        cells=_cells(cut, feature, low, last),
     )
+
+
+def _cells(cut: list[tuple[int, float]], feature: Ints, low: Floats, last: Floats) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """How many splits of its feature lie at or below `low` and at or below `last`, for each condition."""
+    first, final = np.zeros(len(feature), dtype=np.int32), np.zeros(len(feature), dtype=np.int32)
+    features, cuts = np.array([f for f, _ in cut], dtype=np.int64), np.array([t for _, t in cut])
+    order = np.argsort(feature, kind="stable")
+    for own in np.split(order, np.flatnonzero(np.diff(feature[order])) + 1):
+        mine = cuts[features == feature[own[0]]] if len(own) else cuts
+        first[own] = np.searchsorted(mine, low[own], side="right")
+        final[own] = np.searchsorted(mine, last[own], side="right")
+    return first, final
 
 
 def _grow(tree: TreeArrays, values: Floats, steps: Steps, grown: Any) -> list[tuple[int, list[tuple[int, float, float]]]]:
@@ -199,15 +215,14 @@ def reach(pair: Pair, x: Floats, window: tuple[Floats, Floats], least: float) ->
     return float(steps[low])
 
 
-def nearest_point(pair: Pair, steps: Steps, x: Floats, window: tuple[Floats, Floats], *, least: float, within: float, effort: int) -> Found:
-    """The nearest point to `x` (d,) in the window with a pair score of at least `least`, nearer than `within`.
+def nearest_by_boxes(
+    pair: Pair, steps: Steps, x: Floats, window: tuple[Floats, Floats], *, least: float, within: float, bottom: float, effort: int
+) -> Found:
+    """The nearest point to `x` (d,) in the window with a pair score of at least `least`, nearer than `within`; none is below `bottom`.
 
     `effort` is how many steps Veritas may take in all. A box that is not decided within a slice of it is left open: the search then goes
     on for the nearest point it can find, and `lower` stays at what was proven.
     """
-    bottom = reach(pair, x, window, least)
-    if bottom >= within:
-        return Found(None, math.inf, bottom)
     radii = pair.crossings(x, *window)
     radii = np.concatenate([[0.0], radii]) if bottom == 0.0 else radii
     low, high = int(np.searchsorted(radii, bottom * (1 - 1e-12))), int(np.searchsorted(radii, within))

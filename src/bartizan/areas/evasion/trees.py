@@ -1,8 +1,9 @@
 """The nearest evasion of tree ensembles: exact, under constraints, each one confirmed by the model's own predict.
 
-The maximum norm without relations between features is decided by Veritas (`tree_search`); l2, l1, l0, relations and budgets by a mixed
-integer program over the splits near the row (`tree_program`; Kantchelian, Tygar, Joseph, ICML 2016). Both work on the splits in the model's
-own precision. What is counted is decided by the model: a row that its predict does not confirm is searched again beyond the rounding.
+The maximum norm without relations between features is decided by branching on splits (`tree_branching`), with Veritas where that does not
+end (`tree_search`); l2, l1, l0, relations and budgets by a mixed integer program over the splits near the row (`tree_program`; Kantchelian,
+Tygar, Joseph, ICML 2016). All work on the splits in the model's own precision. What is counted is decided by the model: a row that its
+predict does not confirm is searched again beyond the rounding.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from bartizan.adapters.tree_models import Ensemble, predictor, read_ensemble, ro
 from bartizan.areas.evasion.constraints import Constraints, Rules
 from bartizan.areas.evasion.nearest import Nearest, settled
 from bartizan.areas.evasion.norms import known_norm
+from bartizan.areas.evasion.tree_branching import nearest_point
 from bartizan.areas.evasion.tree_program import nearest_by_program
-from bartizan.areas.evasion.tree_search import Found, Pair, Steps, nearest_point, pair_of, reach, steps_of
+from bartizan.areas.evasion.tree_search import Found, Pair, Steps, pair_of, reach, steps_of
 from bartizan.model.errors import InputError
 
 Floats = npt.NDArray[np.float64]
