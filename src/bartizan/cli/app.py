@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "catalog": "Look up threats, controls, frameworks and the checklist.",
     "schema": "Print the JSON Schema of the manifest for editors.",
     "advisories": "Fetch published weaknesses of packages, and show how old they are.",
+    "bom": "Write the bill of materials (CycloneDX, SPDX), or say what changed between two.",
     "keys": "Show, rotate or export the signing key.",
     "doctor": "Say what this install can and cannot do.",
     "completion": "Print the shell completion script.",
