@@ -46,8 +46,8 @@ DEFAULT = Limits()
 class Watched(msgspec.Struct, frozen=True):
     """What the machine keeps of the uses of one global.
 
-    `positions`: arguments of its calls to show; `detailed` those of them whose text or bytes matter and not only their kind. `makes`: at which
-    position stands the class of what comes out (-1 where it is the global's own). `state`: positions of a state to show. `confined`: it is
+    `positions`: arguments of its calls to show; `detailed` those of them whose text or bytes matter. `makes`: at which position stands
+    the class of what comes out (-1 where it is the global's own). `state`: positions of a state to show. `confined`: it is
     reported when it is used for anything else than being called.
     """
 

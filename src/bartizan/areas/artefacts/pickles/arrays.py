@@ -12,6 +12,7 @@ import re
 from bartizan.areas.artefacts.pickles.analysis import Buffer, Limits, Watch
 from bartizan.areas.artefacts.pickles.machine import Machine, Stuck
 from bartizan.areas.artefacts.pickles.opcodes import BUILD
+from bartizan.areas.artefacts.pickles.stream import NEVER
 from bartizan.areas.artefacts.pickles.values import KEPT, Cell, Value, integer_of, text_of
 from bartizan.areas.artefacts.safety import UseKind
 
@@ -62,7 +63,7 @@ class JoblibMachine(Machine):
         if self.frame > pos and self.frame < self.size:
             self.hidden.append(pos)
             self.problems.append(f"the frame around byte {pos} holds more than the description of an array")
-        self.frame = 1 << 62
+        self.frame = NEVER
         self.stack[-1] = Cell(self._global("numpy", "ndarray"))
         size = self._item_size(parts.get("dtype"))
         count = self._count(parts.get("shape"))

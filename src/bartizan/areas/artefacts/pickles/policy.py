@@ -52,13 +52,15 @@ RULES = frozenset(
         "rebuild",
     }
 )
-"""Rules for one argument. `called`: if it is a global, it must be allowed to be called, whatever the arguments. `made`: or made without its
-constructor. `constant`: a
-string, number or None. `plain`: anything but a global or a computed object. `encoding`: the name of a text encoding. `torch-legacy`: bytes
-that are a safe torch file of the old format. `numpy-name`: the module numpy or the name of something in it. `object`: the class
-`builtins.object`. `type-name`: a string, a class that may be made, or plain data, as numpy's types are described. `generator`: as
-`called`, or one of numpy's generators. `plain-or-made`: plain, or what came of a call. `rebuild`: a function of `torch._utils` that rebuilds
-a tensor."""
+"""Rules for one argument.
+
+`called`: if it is a global, it must be allowed to be called, with any arguments. `made`: or made without its constructor. `constant`: a
+string, number or None. `plain`: anything but a global or a computed object. `plain-or-made`: or what came of a call. `encoding`: the name
+of a text encoding. `torch-legacy`: bytes that are a safe torch file of the old format. `numpy-name`: the module numpy or the name of
+something in it. `object`: `builtins.object` or another plain class of builtins. `type-name`: a string, a class that may be made, or plain
+data, as numpy's types are described. `generator`: as `called`, or one of numpy's generators. `rebuild`: what rebuilds a tensor in
+`torch._utils`.
+"""
 
 _BY_CONTENT = frozenset({"encoding", "torch-legacy", "numpy-name"})
 """Rules for which the text or the bytes of the argument decide."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from bartizan.areas.artefacts.pickles.analysis import DEFAULT, Analysis, Buffer, Limits, Loader, Watch
 from bartizan.areas.artefacts.pickles.arrays import JoblibMachine
@@ -11,8 +13,8 @@ from bartizan.areas.artefacts.pickles.machine import Machine
 FIRST = 100_000
 """Opcodes that the pure machine reads before the compiled one is thought of."""
 
-WORTH_LOADING, WORTH_USING = 3_000_000, 300_000
-"""Opcodes still to be expected from which on it pays to load the compiled machine, or to use it when it is loaded."""
+WORTH_COMPILING, WORTH_LOADING, WORTH_USING = 30_000_000, 2_000_000, 200_000
+"""Opcodes still to be expected from which on it pays to compile the fast machine, to load it, or to use it when loaded."""
 
 
 def analyse(
@@ -45,10 +47,32 @@ def analyse(
 def _compiled(data: Buffer, start: int, limits: Limits, watch: Watch, machine: Machine) -> Analysis | None:
     """The reading of the compiled machine, where enough is left to read and it can be had."""
     expected = (len(data) - machine.end) * machine.count // max(1, machine.end - start)
-    if expected < (WORTH_USING if "numba" in sys.modules else WORTH_LOADING):
+    loaded = "bartizan.areas.artefacts.pickles.fast" in sys.modules
+    if expected < (WORTH_USING if loaded else WORTH_LOADING if compiled_before() else WORTH_COMPILING):
         return None
     try:
         from bartizan.areas.artefacts.pickles import fast
     except ImportError:
         return None
     return fast.analyse(data, start, limits, watch)
+
+
+def prepare() -> bool:
+    """Compiles the fast machine for this machine and user, once (seconds); says whether it can be had (it needs the extra `fast`)."""
+    try:
+        from bartizan.areas.artefacts.pickles import fast
+    except ImportError:
+        return False
+    return fast.analyse(b"\x80\x04N.", 0, DEFAULT, {}) is not None
+
+
+def compiled_before() -> bool:
+    """Is there compiled code of this version in the user's cache?"""
+    newest = max((path.stat().st_mtime for path in cache_folder().glob("*/compiled.run-*.nbi")), default=0.0)
+    return newest > Path(__file__).with_name("compiled.py").stat().st_mtime
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept: `NUMBA_CACHE_DIR`, or `bartizan/numba` in the user's cache."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bartizan" / "numba"
