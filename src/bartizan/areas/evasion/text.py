@@ -211,6 +211,20 @@ class _Search:
         )
 
 
+def random_misspelling(text: str, budget: Budget, random: np.random.Generator) -> str:
+    """`text` with as many words misspelt at random as `budget` lets change, each by one slip: the control of an attack."""
+    spans = [match.span() for match in _WORD.finditer(text)]
+    protected = {word.lower() for word in budget.protected}
+    free = [(a, b) for a, b in spans if b - a >= budget.shortest and text[a:b].lower() not in protected]
+    most = max(1, math.floor(budget.words * len(spans)))
+    chosen = sorted((free[i] for i in random.permutation(len(free))[:most]), reverse=True)
+    for start, end in chosen:
+        made = misspellings(text[start:end])
+        if made:
+            text = text[:start] + made[int(random.integers(len(made)))] + text[end:]
+    return text
+
+
 def misspellings(word: str) -> list[str]:
     """`word` with one slip inside it: neighbours swapped, a letter left out, doubled, replaced by a key beside it, or by a look-alike."""
     inner = range(1, max(1, len(word) - 1))
