@@ -46,7 +46,9 @@ def proved(data: bytes, identity: str, issuer: str, *, offline: bool = False) ->
     try:
         verifier = Verifier.production(offline=offline)
     except _failures(library) as error:
-        raise InputError(f"the trusted root of Sigstore cannot be had: {_said(error)}", cure="go online once, or use --key") from error
+        raise InputError(
+            f"the trusted root of Sigstore cannot be had: {_said(error)}", cure="use the one at hand with --offline, or a key with --key"
+        ) from error
     try:
         bundle = library.models.Bundle.from_json(data)
         kind, payload = verifier.verify_dsse(bundle, policy.Identity(identity=identity, issuer=issuer))

@@ -24,12 +24,13 @@ def signature_options(command: Callable[..., int]) -> Callable[..., int]:
     @click.option("--signature", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Of a model or data set.")
     @click.option("--identity", metavar="NAME", help="Who must have signed, where it was signed without a key.")
     @click.option("--issuer", metavar="URL", help="Who must have vouched for the identity.")
+    @click.option("--offline", is_flag=True, help="With --identity: take the trusted root that is at hand.")
     @click.option("--allow-symlinks", is_flag=True, help="Let links count that lead to a file in the same folder.")
     @click.option("--fast", is_flag=True, help="Compare the signed tree of chunks instead of SHA-256.")
     @click.option("--trust-mtime", is_flag=True, help="Do not read files whose size, times and inode are those of last time.")
     @functools.wraps(command)
     def gathered(**rest: Any) -> int:
-        names = ("signature", "identity", "issuer", "allow_symlinks", "fast", "trust_mtime")
+        names = ("signature", "identity", "issuer", "offline", "allow_symlinks", "fast", "trust_mtime")
         return command(how={name: rest.pop(name) for name in names}, **rest)
 
     return gathered
@@ -130,6 +131,6 @@ def _verifier(signature: Path, key: Path | None, how: dict[str, Any]) -> Verifie
     if key is not None and not identity and not issuer:
         return Verifier.of_key(PublicKey.read(key), **chosen)
     if key is None and identity and issuer:
-        return Verifier.of_identity(identity, issuer, **chosen)
+        return Verifier.of_identity(identity, issuer, offline=how["offline"], **chosen)
     cure = "give --key FILE with the public key you trust, or --identity and --issuer where it was signed without a key"
     raise InputError("a signature proves nothing until you say whom you trust", place=str(signature), cure=cure)

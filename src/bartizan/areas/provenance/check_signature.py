@@ -113,7 +113,7 @@ def _finding(job: Job, target: Asset | Dataset, threat: str, result: Verified | 
             threat=threat,
             verdict=Verdict.PASS,
             title=f"{content} is what was signed",
-            why=f"All {result.files} files are those that {result.signer[:20]}… signed, and no other is there.{covered}",
+            why=f"Every file ({result.files} in all) is the one that {result.signer[:20]}… signed, and no other is there.{covered}",
             places=(place,),
             details={"signer": result.signer, "digest": result.digest, "files": result.files, "probability_cap": CAP},
         )

@@ -92,14 +92,11 @@ def open_files(root: str, path: Path, *, named: str) -> Iterator[Weakness]:
         if not mode & (stat.S_IROTH | stat.S_IWOTH) or not _reachable(file.parent, path):
             continue
         place = Place(shown(root, file))
+        cure = f"Close it: chmod -R o-rwx {shown(root, path)}."
         if mode & stat.S_IWOTH:
-            yield Weakness(
-                f"every account of the machine can change it ({stat.filemode(mode)})", Severity.HIGH, place, "chmod o-rwx", named
-            )
+            yield Weakness(f"every account of the machine can change it ({stat.filemode(mode)})", Severity.HIGH, place, cure, named)
         elif not sealed(file):
-            yield Weakness(
-                f"every account of the machine can read it ({stat.filemode(mode)})", Severity.MEDIUM, place, "chmod o-rwx", named
-            )
+            yield Weakness(f"every account of the machine can read it ({stat.filemode(mode)})", Severity.MEDIUM, place, cure, named)
 
 
 def sealed(file: Path) -> bool:

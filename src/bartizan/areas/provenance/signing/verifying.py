@@ -64,9 +64,10 @@ class Verifier(msgspec.Struct, frozen=True, kw_only=True):
         return cls(opener=lambda data: bundles.parse(data).statement(key), signer=f"key {key.id}", **how)
 
     @classmethod
-    def of_identity(cls, identity: str, issuer: str, **how: Any) -> Verifier:
-        """The verifier that trusts what Sigstore proves to be signed by `identity`, as vouched for by `issuer`."""
-        return cls(opener=lambda data: _of_identity(data, identity, issuer), signer=f"identity {identity}", **how)
+    def of_identity(cls, identity: str, issuer: str, *, offline: bool = False, **how: Any) -> Verifier:
+        """The verifier that trusts what Sigstore proves to be signed by `identity`, as vouched for by `issuer`; `offline` takes the
+        trusted root that is at hand."""
+        return cls(opener=lambda data: _of_identity(data, identity, issuer, offline), signer=f"identity {identity}", **how)
 
     def verify(self, path: Path, signature: Path, listener: Listener | None = None) -> Verified:
         """Compare `path` with what `signature` states.
@@ -152,10 +153,10 @@ class Verifier(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(changed, key=order), size
 
 
-def _of_identity(data: bytes, identity: str, issuer: str) -> Statement:
+def _of_identity(data: bytes, identity: str, issuer: str, offline: bool) -> Statement:
     from bartizan.adapters import sigstore_keyless
 
-    kind, payload = sigstore_keyless.proved(data, identity, issuer)
+    kind, payload = sigstore_keyless.proved(data, identity, issuer, offline=offline)
     if kind != IN_TOTO:
         raise EvidenceError(f"signs '{one_line(kind, 80)}', not an in-toto statement")
     return decode(payload)
