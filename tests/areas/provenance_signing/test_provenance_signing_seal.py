@@ -90,6 +90,17 @@ def test_no_flipped_bit_and_no_cut_passes(sealed: Path, data: st.DataObject) -> 
     refused(copy)
 
 
+def test_no_flipped_bit_of_the_header_passes(sealed: Path) -> None:
+    whole = sealed.read_bytes()
+    copy = sealed.with_name("copy")
+    for place in range(len(whole) - len(b"".join(chunks(sealed)[1]))):
+        for bit in (0, 7):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit  # bit 7 makes text that is no UTF-8
+            copy.write_bytes(flipped)
+            refused(copy)
+
+
 def chunks(sealed: Path) -> tuple[bytes, list[bytes]]:
     whole = sealed.read_bytes()
     size = SMALLEST + 16

@@ -280,7 +280,7 @@ def _part(file: BufferedReader, type: type[Part], place: Path) -> tuple[Part, by
     data = file.read(size) if size <= _MAX_PART else b""
     try:
         return msgspec.json.decode(data, type=type), data
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(f"its header is damaged: {error}", place=str(place)) from None
 
 

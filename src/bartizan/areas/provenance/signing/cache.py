@@ -31,7 +31,7 @@ class Cache:
         self.place = place
         try:
             self._rows = _DECODER.decode(place.read_bytes())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             self._rows = {}
 
     def get(self, path: Path, tree: str | None, algorithm: str) -> tuple[int, str, Tree | None] | None:
