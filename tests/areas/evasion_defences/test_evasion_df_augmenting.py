@@ -17,13 +17,13 @@ from bartizan.model.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def digits():
+def rows():
     x, y = load_digits(return_X_y=True)
     return (x / 16.0).astype(np.float32), y
 
 
-def test_the_search_stays_inside_and_evades(digits):
-    x, y = digits
+def test_the_search_stays_inside_and_evades(rows):
+    x, y = rows
     model = RandomForestClassifier(20, random_state=0).fit(x[:1000], y[:1000])
     changed = corner_search(0.15)(model, x[1000:1100], y[1000:1100], 3)
     assert np.abs(changed - x[1000:1100]).max() <= 0.15 + 1e-6
@@ -36,8 +36,8 @@ def test_the_search_stays_inside_and_evades(digits):
 
 @pytest.mark.parametrize("estimator", [RandomForestClassifier(30, random_state=0), MLPClassifier((32,), max_iter=60, random_state=0)])
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_a_forest_and_a_net_get_harder_to_evade(digits, estimator):
-    x, y = digits
+def test_a_forest_and_a_net_get_harder_to_evade(rows, estimator):
+    x, y = rows
     done = harden_estimator(estimator, x[:400], y[:400], corner_search(0.15, tries=25), held_out=(x[1200:1400], y[1200:1400]), rounds=2)
     assert done.rounds[done.best].robust >= done.rounds[0].robust + 0.04
     assert [one.rows for one in done.rounds] == [400, 800, 1200]
@@ -45,9 +45,9 @@ def test_a_forest_and_a_net_get_harder_to_evade(digits, estimator):
     assert done.rounds[done.best].low <= done.rounds[done.best].robust <= done.rounds[done.best].high
 
 
-def test_xgboost_gets_harder_to_evade(digits):
+def test_xgboost_gets_harder_to_evade(rows):
     xgboost = pytest.importorskip("xgboost")
-    x, y = digits
+    x, y = rows
     few, held = y[:500] < 2, y[500:1500] < 2
     model = xgboost.XGBClassifier(n_estimators=20, max_depth=3, n_jobs=1)
     held_out = (x[500:1500][held], y[500:1500][held])
@@ -55,8 +55,8 @@ def test_xgboost_gets_harder_to_evade(digits):
     assert done.rounds[done.best].robust >= done.rounds[0].robust + 0.04
 
 
-def test_labels_alone_are_enough(digits):
-    x, y = digits
+def test_labels_alone_are_enough(rows):
+    x, y = rows
     done = harden_estimator(LinearSVC(), x[:300], y[:300], corner_search(0.1, tries=5), held_out=(x[1000:1100], y[1000:1100]), rounds=1)
     assert len(done.rounds) == 2
     with pytest.raises(InputError, match="floating"):

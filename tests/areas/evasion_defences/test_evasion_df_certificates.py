@@ -7,7 +7,7 @@ import math
 import pytest
 
 torch = pytest.importorskip("torch")
-from sklearn.datasets import load_digits  # noqa: E402
+from defence_nets import fit  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -19,14 +19,6 @@ from bartizan.model.errors import InputError, UnknownName  # noqa: E402
 from bartizan.model.statistics import clopper_pearson  # noqa: E402
 
 NORMS = ("linf", "l2", "l1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Residual(nn.Module):
@@ -79,27 +71,13 @@ def nets() -> dict[str, nn.Module]:
 
 
 @pytest.fixture(scope="module")
-def digits():
-    x, y = load_digits(return_X_y=True)
-    return torch.tensor(x / 16.0, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)
-
-
-@pytest.fixture(scope="module")
 def trained(digits):
     """A few epochs each, with a little noise: enough for certificates that are neither empty nor trivial."""
     x, y = digits
     found = nets()
     for net in found.values():
         torch.manual_seed(1)
-        optimiser = torch.optim.Adam(net.parameters(), 5e-3)
-        net.train()
-        for _ in range(5):
-            for i in torch.randperm(1400).split(64):
-                loss = functional.cross_entropy(net((x[i] + 0.1 * torch.randn_like(x[i])).clamp(0, 1)), y[i])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-        net.eval()
+        fit(net, x[:1400], y[:1400], epochs=5, rate=5e-3, noise=0.1)
     return found
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 torch = pytest.importorskip("torch")
-from sklearn.datasets import load_digits  # noqa: E402
+from defence_nets import cnn  # noqa: E402
 from torch import nn  # noqa: E402
 
 from bartizan.areas.evasion.defences import compressing as cp  # noqa: E402
@@ -21,26 +21,9 @@ from bartizan.model.findings import Verdict  # noqa: E402
 THREAT = Threat(eps=0.1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    x, y = load_digits(return_X_y=True)
-    return torch.tensor(x / 16.0, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)
-
-
 @pytest.fixture(scope="module")
 def hardened(digits):
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3, 2, 1), nn.ReLU(), nn.Flatten(),
-                        nn.Linear(256, 10))  # fmt: skip
-    return train(net, digits[0][:1200], digits[1][:1200], Recipe(threat=THREAT), Plan(epochs=8, batch=64)).model
+    return train(cnn(widths=(16, 16)), digits[0][:1200], digits[1][:1200], Recipe(threat=THREAT), Plan(epochs=8, batch=64)).model
 
 
 def test_pruned_weights_are_the_smallest_and_the_original_is_untouched(hardened):

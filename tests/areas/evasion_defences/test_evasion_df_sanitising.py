@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from sklearn.datasets import load_digits  # noqa: E402
+from defence_nets import cnn, fit  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -17,32 +17,8 @@ from bartizan.model.errors import InputError, UnknownName  # noqa: E402
 THREAT = inner.Threat(eps=0.1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    x, y = load_digits(return_X_y=True)
-    return torch.tensor(x / 16.0, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)
-
-
 def fitted(digits, seed: int) -> nn.Module:
-    x, y = digits
-    torch.manual_seed(seed)
-    net = nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 16, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10))
-    optimiser = torch.optim.Adam(net.parameters(), 3e-3)
-    for _ in range(8):
-        for i in torch.randperm(1200).split(64):
-            loss = functional.cross_entropy(net(x[i]), y[i])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    return net.eval()
+    return fit(cnn(seed, (12, 16), norm=False), digits[0][:1200], digits[1][:1200], epochs=8, rate=3e-3)
 
 
 @pytest.fixture(scope="module")

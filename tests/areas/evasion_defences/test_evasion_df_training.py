@@ -7,8 +7,7 @@ import copy
 import pytest
 
 torch = pytest.importorskip("torch")
-from sklearn.datasets import load_digits  # noqa: E402
-from torch import nn  # noqa: E402
+from defence_nets import cnn  # noqa: E402
 
 from bartizan.areas.evasion.defences.inner import Threat, pgd, project, right, strongest, uniform  # noqa: E402
 from bartizan.areas.evasion.defences.trainer import Plan, accuracy, train  # noqa: E402
@@ -18,31 +17,11 @@ from bartizan.model.errors import InputError, UnknownName  # noqa: E402
 THREAT = Threat(eps=0.1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    x, y = load_digits(return_X_y=True)
-    return torch.tensor(x / 16.0, dtype=torch.float32).reshape(-1, 1, 8, 8), torch.tensor(y)
-
-
-def net(seed: int = 0, dropout: float = 0.0) -> nn.Module:
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(), nn.Flatten(),
-                         nn.Dropout(dropout), nn.Linear(256, 10))  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def plain(digits):
     """The same net trained without any attack (a radius too small to matter)."""
     x, y = digits
-    return train(net(), x[:1300], y[:1300], Recipe(threat=Threat(eps=1e-6), guard_every=0), Plan(epochs=6)).model
+    return train(cnn(), x[:1300], y[:1300], Recipe(threat=Threat(eps=1e-6), guard_every=0), Plan(epochs=6)).model
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -66,7 +45,7 @@ def test_every_attack_of_the_room_stays_inside_ball_and_range(digits, plain, nor
 @pytest.mark.parametrize(("method", "gain"), [("pgd", 0.2), ("trades", 0.2), ("fast", 0.2)])
 def test_each_method_hardens_in_a_users_own_loop(digits, plain, method, gain):
     x, y = digits
-    model, loss_of = net(), AdversarialLoss(Recipe(threat=THREAT, method=method, steps=4))
+    model, loss_of = cnn(), AdversarialLoss(Recipe(threat=THREAT, method=method, steps=4))
     optimiser = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
     dice = torch.Generator().manual_seed(0)
     for _ in range(6):
@@ -94,7 +73,7 @@ def test_interrupted_and_resumed_it_ends_at_the_same_weights(digits, tmp_path, m
     recipe = Recipe(threat=THREAT, method=method, steps=2, guard_every=3, collapse=0.9, rescue=2)
     plan = Plan(epochs=3, batch=64, rate=0.02, optimiser=optimiser, average=average, save_every=save_every)
     held = (digits[0][1400:1500], digits[1][1400:1500])
-    straight = train(net(dropout=0.3), x, y, recipe, plan, validation=held)
+    straight = train(cnn(dropout=0.3), x, y, recipe, plan, validation=held)
 
     def stop(progress):
         if progress.step == at:
@@ -102,11 +81,11 @@ def test_interrupted_and_resumed_it_ends_at_the_same_weights(digits, tmp_path, m
 
     torch.manual_seed(99)  # the caller's own randomness plays no part
     with pytest.raises(Interrupted):
-        train(net(dropout=0.3), x, y, recipe, plan, validation=held, progress=stop, checkpoint=tmp_path / "run.pt")
+        train(cnn(dropout=0.3), x, y, recipe, plan, validation=held, progress=stop, checkpoint=tmp_path / "run.pt")
     torch.rand(7)
     steps = []
     resumed = train(
-        net(5, dropout=0.3), x, y, recipe, plan, validation=held, progress=lambda p: steps.append(p.step), checkpoint=tmp_path / "run.pt"
+        cnn(5, dropout=0.3), x, y, recipe, plan, validation=held, progress=lambda p: steps.append(p.step), checkpoint=tmp_path / "run.pt"
     )
     assert steps[0] <= at + 1
     assert steps[-1] == 24
@@ -120,21 +99,21 @@ def test_interrupted_and_resumed_it_ends_at_the_same_weights(digits, tmp_path, m
 def test_a_checkpoint_of_another_run_or_no_checkpoint_at_all_is_refused(digits, tmp_path):
     x, y = digits[0][:128], digits[1][:128]
     path, recipe, plan = tmp_path / "run.pt", Recipe(threat=THREAT), Plan(epochs=1)
-    train(net(), x, y, recipe, plan, checkpoint=path)
+    train(cnn(), x, y, recipe, plan, checkpoint=path)
     with pytest.raises(InputError, match="another recipe"):
-        train(net(), x, y, Recipe(threat=Threat(eps=0.2)), plan, checkpoint=path)
+        train(cnn(), x, y, Recipe(threat=Threat(eps=0.2)), plan, checkpoint=path)
     with pytest.raises(InputError, match="another recipe"):
-        train(net(), x + 0.1, y, recipe, plan, checkpoint=path)
+        train(cnn(), x + 0.1, y, recipe, plan, checkpoint=path)
     path.write_bytes(b"no checkpoint")
     with pytest.raises(InputError, match="not a checkpoint"):
-        train(net(), x, y, recipe, plan, checkpoint=path)
+        train(cnn(), x, y, recipe, plan, checkpoint=path)
 
 
 def test_it_stops_when_robust_accuracy_no_longer_rises_and_returns_the_best_epoch(digits):
     x, y = digits[0][:300], digits[1][:300]
     held = (digits[0][1400:1600], digits[1][1400:1600])
     seen = []
-    done = train(net(), x, y, Recipe(threat=THREAT), Plan(epochs=60, patience=3, rate=0.05), validation=held, progress=seen.append)
+    done = train(cnn(), x, y, Recipe(threat=THREAT), Plan(epochs=60, patience=3, rate=0.05), validation=held, progress=seen.append)
     assert done.stopped_early
     assert len(done.history) == done.best + 3 < 60
     assert accuracy(done.model, *held, THREAT)[1] == max(epoch.robust for epoch in done.history)
@@ -150,7 +129,7 @@ def test_the_guard_notices_catastrophic_overfitting_and_recovers(digits):
     results = {}
     for guard in (0, 4):
         recipe = Recipe(threat=wide, method="fast", noise=0.0, step=1.5, guard_every=guard, rescue=40)
-        done = train(net(3), x[:1300], y[:1300], recipe, Plan(epochs=14, batch=64, rate=0.1, warm=1.0))
+        done = train(cnn(3), x[:1300], y[:1300], recipe, Plan(epochs=14, batch=64, rate=0.1, warm=1.0))
         results[guard] = (accuracy(done.model, x[1300:], y[1300:], wide)[1], done.relapses)
     assert results[0][1] == 0
     assert results[4][1] >= 1
@@ -167,7 +146,7 @@ def test_wrong_recipes_are_named(digits):
     with pytest.raises(UnknownName, match="optimiser"):
         Plan(optimiser="sgdd")
     with pytest.raises(InputError, match="labels"):
-        train(net(), digits[0][:5], digits[1][:4], Recipe(threat=THREAT))
+        train(cnn(), digits[0][:5], digits[1][:4], Recipe(threat=THREAT))
     with pytest.raises(InputError, match="loss became"):
-        train(net(), digits[0][:200], digits[1][:200], Recipe(threat=THREAT), Plan(rate=1e30))
+        train(cnn(), digits[0][:200], digits[1][:200], Recipe(threat=THREAT), Plan(rate=1e30))
     assert copy.deepcopy(THREAT) == THREAT
