@@ -19,6 +19,9 @@ MAX_IN_A_ROW = 64
 OPCODES_A_SECOND = 1_500_000
 """Opcodes that the pure machine reads in a second of a slow processor; what the time left allows bounds the reading."""
 
+BLOCKS = 4_000_000
+"""Most objects that the reading of one pickle keeps: some 300 MB."""
+
 OF_TORCH = 5
 """Pickles of torch's old format: magic number, version, system, the object, the keys of its storages."""
 
@@ -42,7 +45,7 @@ def read_pickles(
     at, count, torch = start, 0, False
     while at < len(piece.data) and count < MAX_IN_A_ROW:
         scope.check_time()
-        limits = Limits(opcodes=max(100_000, int(scope.left * OPCODES_A_SECOND)))
+        limits = Limits(opcodes=max(100_000, int(scope.left * OPCODES_A_SECOND)), blocks=BLOCKS)
         found = inspect_pickle(piece.data, scope.policy, start=at, loader=loader, limits=limits)
         torch = torch or TORCH_MAGIC in piece.head(14, at)
         expected = torch and count < OF_TORCH
