@@ -10,7 +10,6 @@ A key is named on the command line as one of
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import http.client
 import ipaddress
@@ -94,7 +93,7 @@ class TransitKey:
         try:
             given = {"ciphertext": wrapped.decode("ascii"), "associated_data": _base64(context)}
             return base64.b64decode(self._ask("decrypt", given, "plaintext"), validate=True)
-        except (UnicodeDecodeError, binascii.Error):
+        except ValueError:
             raise Refused("the wrapped key is damaged") from None
 
     def _ask(self, verb: str, given: dict[str, str], wanted: str) -> str:
@@ -166,7 +165,7 @@ def _key_of(content: bytes, place: str) -> bytes:
     text = content.strip()
     try:
         key = bytes.fromhex(text.decode("ascii")) if len(text) == 2 * KEY_BYTES else base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise InputError("holds no key: 32 bytes, raw, as 64 hexadecimal digits or as base64", place=place)

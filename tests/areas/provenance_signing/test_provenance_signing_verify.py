@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bartizan.areas.provenance.signing import bundle, making, statement
@@ -225,6 +225,20 @@ def test_an_altered_envelope_is_refused(model: Path) -> None:
     assert "does not hold" in refused(forged)
     del forged["verificationMaterial"]["publicKey"]["hint"]
     assert "does not hold" in refused(forged)
+
+
+SEALED = bundle.sealed(Statement(name="m", resources=(Resource("a", "00" * 32), Resource("b", "11" * 32))).encode(), KEY)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(SEALED) - 1), st.binary(max_size=3))
+def test_an_altered_bundle_is_refused_or_says_the_same(place: int, other: bytes) -> None:
+    altered = SEALED[:place] + other + SEALED[place + 1 :]
+    try:
+        found = bundle.parse(altered).statement(KEY.public)
+    except EvidenceError:
+        return
+    assert found == bundle.parse(SEALED).statement(KEY.public)
 
 
 BAD_NAMES = ["../evil", "/etc/passwd", "a/../b", "a//b", "./a", "a/", "", "a\\b", "a\nb", "a\0b", "a/./b", "\ud800"]

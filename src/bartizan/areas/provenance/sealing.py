@@ -17,7 +17,6 @@ missing at the end is refused. A folder is sealed as a tar stream of its plain f
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -238,7 +237,7 @@ def _unwrapped(key: WrappingKey, head: bytes, slot: Slot, place: Path) -> bytes:
         raise Refused(f"was sealed with the key {one_line(slot.key, 80)}; this is {key.id}", place=str(place))
     try:
         data_key = key.unwrap(base64.b64decode(slot.data_key, validate=True), _context(head))
-    except binascii.Error:
+    except ValueError:
         raise Refused("its wrapped key is damaged", place=str(place)) from None
     except Refused as error:
         raise Refused(error.what, place=str(place)) from None

@@ -6,7 +6,6 @@ The signature is over the pre-authentication encoding of payload type and payloa
 from __future__ import annotations
 
 import base64
-import binascii
 from pathlib import Path
 
 import msgspec
@@ -106,7 +105,7 @@ def parse(data: bytes) -> Bundle:
             hint=(material.public_key.hint or None) if material.public_key is not None else None,
             keyless=material.public_key is None,
         )
-    except (msgspec.ValidationError, binascii.Error) as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise EvidenceError(f"is no Sigstore bundle: {error}") from None
 
 

@@ -144,7 +144,7 @@ def decode(payload: bytes) -> Statement:
     if method.hash_type not in HASHES or method.method not in ("files", "shards") or (method.method == "shards") != (shard is not None):
         raise EvidenceError(f"the statement lists files by a method we do not know ({method.method}, {method.hash_type})")
     made = Statement(
-        name=wire.subject[0].name,
+        name=one_line(wire.subject[0].name, 200),
         resources=tuple(_resource(one, method, shard) for one in wire.predicate.resources),
         hash=method.hash_type,
         shard=shard,
