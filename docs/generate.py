@@ -130,6 +130,13 @@ def frameworks_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+INSIDE = {
+    "constraints": "Constraints", "constraints, sums": "WeightedSum", "constraints, cost": "Price", "inference": "Inference",
+    "quota": "Quota", "budget of an actor": "ActorBudget",
+}  # fmt: skip
+"""Groups of keys that stand inside other entries, with their name in the schema."""
+
+
 def manifest_page() -> str:
     """Every section and key of the manifest, from its JSON Schema."""
     whole = schema()
@@ -139,6 +146,8 @@ def manifest_page() -> str:
     ]
     for name, section in whole["properties"].items():
         parts.append(f"## {name}\n\n{_object(_resolve(section.get('items', section), whole), whole)}")
+    for key, name in INSIDE.items():
+        parts.append(f"## Inside: {key}\n\n{_object(whole['$defs'][name], whole)}")
     return "\n\n".join(parts) + "\n"
 
 
