@@ -15,7 +15,7 @@ from bartizan.adapters.numpy_models import layers_of
 from bartizan.areas.evasion.defences.augmenting import HardenedEstimator, Round, harden_estimator
 from bartizan.areas.evasion.defences.declared import Measuring, Tell, Training
 from bartizan.areas.evasion.defences.drop import Comparison, version
-from bartizan.areas.evasion.defences.perceptrons import NetPlan, harden_perceptron, is_perceptron
+from bartizan.areas.evasion.defences.perceptrons import NetPlan, harden_perceptron, is_perceptron, last_step
 from bartizan.areas.evasion.defences.row_attacks import row_attack
 from bartizan.areas.evasion.tabular_inputs import Floats, Ints, Prepared, prepared, sample
 from bartizan.areas.evasion.tabular_whitebox import Mask, Problem, break_rows, problem_of, quiet
@@ -147,9 +147,9 @@ def compressed_estimators(estimator: Any, shares: Sequence[float] = (0.5, 0.8)) 
 
     As `compressing.standard_versions` makes them of torch models. Raises `InputError` for a model without weights.
     """
-    if not _weights(_last(estimator)):
+    if not _weights(last_step(estimator)):
         cure = "compress linear models, perceptrons and torch nets"
-        raise InputError(f"{type(_last(estimator)).__name__} has no weights to round or prune", place="compression", cure=cure)
+        raise InputError(f"{type(last_step(estimator)).__name__} has no weights to round or prune", place="compression", cure=cure)
     versions = {f"int{bits} weights": _changed(estimator, _on_grid(bits, by_output=True)) for bits in (8, 4)}
     versions["int4 weights, one scale"] = _changed(estimator, _on_grid(4, by_output=False))
     for share in shares:
@@ -164,7 +164,7 @@ Weights = list[Floats]
 def _changed(estimator: Any, change: Callable[[Weights], Weights]) -> Any:
     """A copy of the estimator with other weights."""
     made = copy.deepcopy(estimator)
-    model = _last(made)
+    model = last_step(made)
     weights = change(_weights(model))
     if hasattr(model, "coefs_"):
         model.coefs_ = weights
@@ -177,10 +177,6 @@ def _weights(model: Any) -> Weights:
     if hasattr(model, "coefs_"):
         return [np.asarray(part, dtype=np.float64) for part in model.coefs_]
     return [np.atleast_2d(np.asarray(model.coef_, dtype=np.float64)).T] if hasattr(model, "coef_") else []
-
-
-def _last(estimator: Any) -> Any:
-    return estimator.steps[-1][1] if type(estimator).__name__ == "Pipeline" else estimator
 
 
 def _on_grid(bits: int, *, by_output: bool) -> Callable[[Weights], Weights]:

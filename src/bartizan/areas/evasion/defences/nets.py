@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class DeclaredNet:
         right = torch.tensor([one is not Outcome.WRONG for one in outcomes])
         stood = torch.tensor([one is Outcome.ROBUST for one in outcomes])
         if examples is not None:
-            stood &= _decided(net, examples) == subject.y
+            stood &= replace(subject, net=net).decisions(examples) == subject.y
         return right, stood, found.adversarial, "" if found.trust.ok else str(found.trust)
 
     def compare(self, versions: Mapping[str, nn.Module]) -> Comparison:
@@ -132,12 +133,6 @@ def _around(before: nn.Module, net: nn.Module) -> nn.Module:
     assert isinstance(before.scale, Tensor)
     assert isinstance(before.shift, Tensor)
     return Fed(net, before.scale, before.shift).eval()
-
-
-def _decided(net: nn.Module, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        logits = torch.cat([net(x[at : at + 256]) for at in range(0, len(x), 256)])
-    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
 
 
 def _line(news: Progress) -> str:

@@ -52,7 +52,7 @@ class NetPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_perceptron(estimator: Any) -> bool:
     """Is this an MLPClassifier, alone or at the end of a pipeline?"""
-    return type(_net(estimator)).__name__ == "MLPClassifier"
+    return type(last_step(estimator)).__name__ == "MLPClassifier"
 
 
 def harden_perceptron(
@@ -111,7 +111,7 @@ class _Run:
         """An unspoilt net of the same kind, given its first weights by scikit-learn itself."""
         from sklearn.base import clone
 
-        net = _net(self.estimator)
+        net = last_step(self.estimator)
         hidden = [int(size) * self.plan.widen for size in np.atleast_1d(net.hidden_layer_sizes)]
         made = clone(net).set_params(hidden_layer_sizes=tuple(hidden), early_stopping=False, solver="adam", random_state=self.plan.seed)
         few = np.flatnonzero(np.arange(len(self.x)) < self.plan.batch)
@@ -197,7 +197,7 @@ class _Run:
         half = len(self.kept) // 2
         self.net.coefs_, self.net.intercepts_ = list(self.kept[:half]), list(self.kept[half:])
         vars(self.net).pop("_optimizer", None)  # of the first weights; scikit-learn makes a new one where it goes on
-        if self.estimator is _net(self.estimator):
+        if self.estimator is last_step(self.estimator):
             return self.net
         self.estimator.steps[-1] = (self.estimator.steps[-1][0], self.net)
         return self.estimator
@@ -208,14 +208,14 @@ def _decided(layers: Layers, rows: Floats) -> Ints:
     return np.asarray((scores[:, 0] > 0) if scores.shape[1] == 1 else scores.argmax(axis=1), dtype=np.int64)
 
 
-def _net(estimator: Any) -> Any:
+def last_step(estimator: Any) -> Any:
     """The classifier itself: the last step of a pipeline."""
     return estimator.steps[-1][1] if type(estimator).__name__ == "Pipeline" else estimator
 
 
 def _affine(estimator: Any, columns: int) -> tuple[Floats, Floats] | None:
     """What the steps before the net do, as (columns, outputs) and (outputs,), read off a basis; None where there are none."""
-    if estimator is _net(estimator) or len(estimator.steps) == 1:
+    if estimator is last_step(estimator) or len(estimator.steps) == 1:
         return None
     steps = estimator[:-1]
     shift = np.asarray(steps.transform(np.zeros((1, columns))), dtype=np.float64)[0]
