@@ -88,9 +88,10 @@ class _Around:
 
     def __init__(self, pair: Pair, x: Floats, distances: Floats, horizon: float, bottom: float, least: float) -> None:
         self.pair, self.x, self.horizon = pair, x, horizon
-        near = np.flatnonzero(distances <= horizon * _SLACK)
+        within = distances <= horizon * _SLACK
+        near = self._useful(distances, within, least)
         tree = np.searchsorted(pair.trees, near, side="right") - 1
-        alone = np.bincount(tree, minlength=len(pair.trees))[tree] == 1
+        alone = np.add.reduceat(within, pair.trees, dtype=np.int64)[tree] == 1
         self.need = least - pair.base - float(pair.values[near[alone]].sum())
         self.settled = near[alone]
         near, tree = near[~alone], tree[~alone]
@@ -106,6 +107,14 @@ class _Around:
         self.lines = np.arange(shape[1])
         self._cells(line, place, shape)
         self._levels(distances[self.leaves], line, place, bottom)
+
+    def _useful(self, distances: Floats, near: Mask, least: float) -> Ints:
+        """The leaf of the row, and those in which a point within the horizon can score enough beside the best of all other trees."""
+        pair = self.pair
+        best = np.maximum.reduceat(np.where(near, pair.values, -np.inf), pair.trees)
+        spare = pair.base + best.sum() - least + 1e-9 * float(np.abs(best).sum())
+        lost = np.repeat(best, np.diff(np.append(pair.trees, len(pair.values)))) - pair.values
+        return np.flatnonzero(near & ((lost <= spare) | (distances == 0.0)))
 
     def _cells(self, line: Ints, place: Ints, shape: tuple[int, int]) -> None:
         """`first`, `last` (leaves, trees, features): the cells between splits that a leaf reaches from and to; features that matter."""
@@ -147,7 +156,7 @@ class _Around:
         while waiting and waiting[0][0] < reached:
             if looked >= nodes:
                 return self._found(best, float(self.levels[waiting[0][0]])), looked
-            size = min(_BATCH, 2 + looked // 16, len(waiting))
+            size = min(_BATCH, 4 + looked // 8, len(waiting))
             taken = [heapq.heappop(waiting) for _ in range(size)]
             now = _Part(np.stack([parts.pop(place) for *_, place in taken]), np.array([level for level, *_ in taken]))
             looked += size
