@@ -12,9 +12,11 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from bartizan.adapters.numpy_models import numpy_target
 from bartizan.areas.evasion.blackbox.attacks import ATTACKS, BY_LABELS, BlackBoxSearch, black_box
 from bartizan.areas.evasion.constraints import Constraints
 from bartizan.areas.evasion.linear import nearest_linear_evasion
+from bartizan.areas.evasion.norms import Space
 from bartizan.areas.evasion.surrogate import transfer
 from bartizan.model.errors import InputError, UnknownName
 
@@ -189,3 +191,19 @@ def test_no_torch_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) > 0.5
+
+
+def test_the_search_of_the_engine_keeps_the_repair_of_its_space(digits: Digits) -> None:
+    """Pixels of the left half may not change, and the others only in steps of a sixteenth."""
+
+    def repair(origin: Any, x: Any) -> Any:
+        moved = np.round(np.asarray(x) * 16) / 16
+        return np.where(np.arange(64) % 8 < 4, origin, moved)
+
+    target = numpy_target(digits.model, digits.x)
+    rows = target.rows(digits.x)
+    space = Space(norm="linf", low=np.zeros(64), high=np.ones(64), repair=repair)
+    found = BlackBoxSearch("square")(target, rows, digits.y, space, np.full(len(rows), 0.25), queries=60, seed=0)
+    assert (found != rows).any()
+    assert (found[:, np.arange(64) % 8 < 4] == rows[:, np.arange(64) % 8 < 4]).all()
+    np.testing.assert_allclose(found * 16, np.round(found * 16), atol=1e-9)

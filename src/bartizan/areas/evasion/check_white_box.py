@@ -158,6 +158,4 @@ def _remedy(verdict: Verdict, *, doubted: bool) -> str:
         return "Make the model's scores smooth and deterministic for the test (no rounding, no saturation) and attack it again."
     if verdict is Verdict.INCONCLUSIVE:
         return "Declare more test rows (tested_on) and run again."
-    return (
-        "Train on attacked inputs (bartizan harden adversarial-training), regularise, or keep the weights from callers; attack again."
-    )
+    return "Train on attacked inputs (bartizan harden adversarial-training), regularise, or keep the weights from callers; attack again."
