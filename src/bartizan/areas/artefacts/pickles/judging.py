@@ -17,6 +17,9 @@ TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 
 _ENCODINGS = frozenset({"latin1", "latin-1", "iso-8859-1", "iso8859-1", "ascii", "utf-8", "utf8", "raw_unicode_escape"})
 
+_CALLERS = frozenset({"made", "generator", "generator-maker", "rebuild", "torch-legacy"})
+"""Rules of functions that call or make what they are given, so that they may not be called with arguments that cannot be seen."""
+
 _BASES = frozenset(f"builtins:{name}" for name in ("object", "dict", "list", "tuple", "set", "frozenset", "float", "int", "str", "bytes"))
 
 _WORDS = {
@@ -137,7 +140,7 @@ def _argument(use: Use, position: int, rule: str, argument: Argument, policy: Po
         kind = UseKind.CALL if rule in ("called", "generator") else UseKind.NEW
         inner = Use(module, name, kind, use.offset)
         entry = policy.entry(module, name)
-        if kind is UseKind.CALL and entry is not None and entry.confined:
+        if kind is UseKind.CALL and entry is not None and (entry.confined or _CALLERS & set(entry.arguments.values())):
             yield Reason(f"{where} is {module}.{name}, whose own arguments cannot be seen", use.offset, use)
         yield from (Reason(f"{where}: {reason.text}", use.offset, use, reason.safety) for reason in _use(inner, policy, data))
     elif rule == "torch-legacy" and argument.span is not None:
@@ -159,6 +162,8 @@ def _fits(rule: str, argument: Argument) -> bool:
         return kind in ("text", "constant", "bytes", "data") or text == "_codecs:encode"
     if rule == "plain-or-made":
         return kind in ("text", "constant", "bytes", "data", "result")
+    if rule == "generator-maker":
+        return kind == "name" and text in ("numpy.random._pickle:__bit_generator_ctor", "numpy.random:__bit_generator_ctor")
     if rule == "rebuild":
         return kind == "name" and text.startswith("torch._utils:_rebuild_")
     if rule == "generator" and kind == "result":

@@ -47,7 +47,7 @@ RULES = frozenset(
         "numpy-name",
         "object",
         "type-name",
-        "generator",
+        "generator", "generator-maker",
         "plain-or-made",
         "rebuild",
     }
@@ -58,8 +58,8 @@ RULES = frozenset(
 string, number or None. `plain`: anything but a global or a computed object. `plain-or-made`: or what came of a call. `encoding`: the name
 of a text encoding. `torch-legacy`: bytes that are a safe torch file of the old format. `numpy-name`: the module numpy or the name of
 something in it. `object`: `builtins.object` or another plain class of builtins. `type-name`: a string, a class that may be made, or plain
-data, as numpy's types are described. `generator`: as `called`, or one of numpy's generators. `rebuild`: what rebuilds a tensor in
-`torch._utils`.
+data, as numpy's types are described. `generator`: as `called`, or one of numpy's generators. `generator-maker`: numpy's own maker of
+generators. `rebuild`: what rebuilds a tensor in `torch._utils`.
 """
 
 _BY_CONTENT = frozenset({"encoding", "torch-legacy", "numpy-name"})
