@@ -27,6 +27,8 @@ COMMANDS: dict[str, str] = {
     "seal": "Encrypt weights or data at rest.",
     "unseal": "Decrypt what was sealed, whole or not at all.",
     "scan": "Say what loading model files would do; also packages and code.",
+    "convert": "Rewrite a model file as safetensors or skops.",
+    "run": "Run a Python program in which every pickle is judged before it is loaded.",
     "checks": "List the checks of this install, or describe one.",
     "catalog": "Look up threats, controls, frameworks and the checklist.",
     "schema": "Print the JSON Schema of the manifest for editors.",

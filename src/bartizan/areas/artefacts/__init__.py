@@ -1,5 +1,20 @@
-"""Model files: what they are by content, whether loading them runs code, and who loads them."""
+"""Model files: what loading them would do, told without loading them; loaders and a guard under the same policy; conversion; formats."""
 
 from bartizan.areas import offers
 
-__getattr__, __dir__ = offers(__name__, {"identify": "formats", "Identified": "formats"})
+__getattr__, __dir__ = offers(
+    __name__,
+    {
+        "identify": "formats",
+        "Identified": "formats",
+        "scan": "scan",
+        "scan_bytes": "scan",
+        "ScanReport": "reports",
+        "FileReport": "reports",
+        "Safety": "safety",
+        "Policy": "pickles.policy",
+        "load": "loading",
+        "load_bytes": "loading",
+        "convert": "converting",
+    },
+)
