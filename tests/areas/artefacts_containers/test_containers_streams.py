@@ -20,10 +20,9 @@ from containers_samples import Touch, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bartizan.areas.artefacts.containers.scope import Limits
-from bartizan.areas.artefacts.pickles import Policy
-from bartizan.areas.artefacts.containers.scope import Scope
+from bartizan.areas.artefacts.containers.scope import Limits, Scope
 from bartizan.areas.artefacts.containers.unpacking import Damaged, unpack
+from bartizan.areas.artefacts.pickles import Policy
 from bartizan.areas.artefacts.safety import Safety
 from bartizan.areas.artefacts.scan import scan_bytes
 
@@ -78,7 +77,9 @@ def test_several_streams_in_a_row_are_one(evil: bytes) -> None:
 @given(st.binary(max_size=4000), st.integers(1, 60), st.sampled_from([0, 3, 9]), st.booleans())
 def test_lz4_unpacks_what_the_library_packs(data: bytes, repeats: int, level: int, linked: bool) -> None:
     whole = data * repeats
-    packed = lz4.frame.compress(whole, compression_level=level, block_linked=linked, content_checksum=True, block_checksum=linked, block_size=4)
+    packed = lz4.frame.compress(
+        whole, compression_level=level, block_linked=linked, content_checksum=True, block_checksum=linked, block_size=4
+    )
     unpacked, end = unpack(memoryview(packed), "lz4", Scope(Policy.shipped()))
     assert bytes(unpacked) == whole
     assert end == len(packed)
@@ -171,7 +172,7 @@ def test_names_decide_nothing(evil: bytes) -> None:
 
 
 def test_pickles_in_the_bytes_of_a_pickle_are_seen(evil: bytes) -> None:
-    padded = pickle.loads(pickle.dumps(evil)) + b"\0" * 2000  # noqa: S301
+    padded = pickle.loads(pickle.dumps(evil)) + b"\0" * 2000
     assert scan_bytes(pickle.dumps({"blob": padded})).safety is Safety.UNSAFE
     assert scan_bytes(pickle.dumps({"blob": zipped([("data.pkl", evil), ("pad", bytes(2000))])})).safety is Safety.UNSAFE
 

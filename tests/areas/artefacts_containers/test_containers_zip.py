@@ -135,7 +135,9 @@ def test_zip64_sizes_are_followed(evil: bytes) -> None:
     extra = struct.pack("<HHQQ", 1, 16, len(evil), len(evil))
     local = b"PK\x03\x04" + struct.pack("<5H3L2H", 45, 0, 0, 0, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, len(name), len(extra)) + name + extra + evil
     extra = struct.pack("<HHQQQ", 1, 24, len(evil), len(evil), 0)
-    central = b"PK\x01\x02" + struct.pack("<4B4H3L5H2L", 45, 3, 45, 0, 0, 0, 0, 0, 0, 2**32 - 1, 2**32 - 1, len(name), len(extra), 0, 0, 0, 0, 2**32 - 1)
+    central = b"PK\x01\x02" + struct.pack(
+        "<4B4H3L5H2L", 45, 3, 45, 0, 0, 0, 0, 0, 0, 2**32 - 1, 2**32 - 1, len(name), len(extra), 0, 0, 0, 0, 2**32 - 1
+    )
     central += name + extra
     end64 = b"PK\x06\x06" + struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, 1, 1, len(central), len(local))
     locator = b"PK\x06\x07" + struct.pack("<LQL", 0, len(local) + len(central), 1)

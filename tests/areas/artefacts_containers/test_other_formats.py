@@ -55,7 +55,11 @@ def test_safetensors_of_the_real_writer_are_safe() -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (table(a={"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, b={"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}) + bytes(12), "over"),
+        (
+            table(a={"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, b={"dtype": "F32", "shape": [2], "data_offsets": [4, 12]})
+            + bytes(12),
+            "over",
+        ),
         (table(a={"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}) + bytes(16), "hole"),
         (table(a={"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}) + bytes(80), "belong to no tensor"),
         (table(a={"dtype": "F32", "shape": [2], "data_offsets": [0, 800]}) + bytes(8), "beyond the end"),
@@ -142,7 +146,8 @@ UNSURE = [
 ]
 PLAIN = [
     CHATML,
-    "{%- set ns = namespace(found=false) %}{% for m in messages[1:] %}{% if loop.index0 % 2 == 0 %}{{ raise_exception('x') }}{% endif %}{% endfor %}",
+    "{%- set ns = namespace(found=false) %}{% for m in messages[1:] %}{% if loop.index0 % 2 == 0 %}"
+    "{{ raise_exception('x') }}{% endif %}{% endfor %}",
     "{{ messages[loop.index0 - 1]['content'].split('</think>')[-1].lstrip('\\n') }}",
     "{%- macro render(tool) %}{{ tool | tojson(indent=2) }}{% endmacro %}{% for t in tools.items() %}{{ render(t) }}{% endfor %}",
     "{% generation %}{{ message.content }}{% endgeneration %}",
@@ -323,7 +328,11 @@ def test_trees_are_data(tmp_path: Path) -> None:
         booster.save_model(tmp_path / name)
     lightgbm.LGBMClassifier(n_estimators=2, min_child_samples=2, verbose=-1).fit(rows, labels).booster_.save_model(tmp_path / "l.txt")
     found = {name: verdict((tmp_path / name).read_bytes(), name) for name in ("x.json", "x.ubj", "l.txt")}
-    assert {name: report.format for name, report in found.items()} == {"x.json": "XGBoost", "x.ubj": "XGBoost (UBJSON)", "l.txt": "LightGBM"}
+    assert {name: report.format for name, report in found.items()} == {
+        "x.json": "XGBoost",
+        "x.ubj": "XGBoost (UBJSON)",
+        "l.txt": "LightGBM",
+    }
     assert all(report.safety is Safety.SAFE for report in found.values())
 
 

@@ -124,7 +124,7 @@ class Refuse:
             raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
 from bartizan.cli.app import run
-codes = run(['scan', {str(models)!r}, '--no-cache']), run(['scan', {str(tmp_path / 'bad.pkl')!r}, '--no-cache'])
+codes = run(['scan', {str(models)!r}, '--no-cache']), run(['scan', {str(tmp_path / "bad.pkl")!r}, '--no-cache'])
 print(codes, [name for name in {BLOCKED.split()!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -167,14 +167,15 @@ def hostile() -> dict[str, bytes]:
 
 
 MEASURED = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from bartizan.areas.artefacts.scan import scan
 for path in sorted(Path(sys.argv[1]).iterdir()):
     begun = time.process_time()
     verdict = scan([path]).verdict.value
     print(path.name, verdict, round(time.process_time() - begun, 2), sep="|")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+status = Path("/proc/self/status").read_text()
+print(int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 """
 
 

@@ -13,6 +13,9 @@ MAGIC = b"\x93NUMPY"
 _PLAIN = re.compile(r"[|<>=]?[?biufcSUaVmMT]\d*(?:\[\d*\w+\])?|bool|u?int\d+|float\d+|complex\d+")
 """Type descriptions of numbers, text, times and raw bytes; the others are, or may be, objects."""
 
+_LONG = re.compile(r"(\d)L\b")
+"""Numbers as Python 2 wrote them."""
+
 MAX_HEADER = 1 << 16
 """Longest header that is parsed; numpy itself refuses more than 10,000 bytes unless told to trust the file."""
 
@@ -34,15 +37,13 @@ def read_array(piece: Piece, scope: Scope) -> bool:
         read_pickles(piece, scope, claimed=True, start=min(end, len(piece.data)), loader=Loader.PICKLE)
         return True
     try:
-        header = ast.literal_eval(piece.head(length, start).decode("latin-1").strip())
+        header = ast.literal_eval(_LONG.sub(r"\1", piece.head(length, start).decode("latin-1").strip()))
         objects = has_objects(header["descr"])
     except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError):
         scope.unsure("the header of the array cannot be read", piece, start)
         objects = True
     if objects and not read_pickles(piece, scope, claimed=False, start=end, loader=Loader.PICKLE):
         scope.unsure("the array is said to hold Python objects, and no pickle follows", piece, end)
-    elif not objects:
-        read_pickles(piece, scope, claimed=True, start=end, loader=Loader.PICKLE)
     return True
 
 

@@ -31,6 +31,9 @@ MAX_NESTED = 16
 TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
 """The opcode that pushes torch's magic number, in the first pickle of its old format."""
 
+_PASSIVE = (UseKind.REFERENCE, UseKind.EXTENSION, UseKind.UNKNOWN)
+"""Uses that bytes which are no pickle show by chance; nothing of somebody's choice is called by them before the loader stops."""
+
 _TEXT = re.compile(rb"[\t\n\r\x0c\x20-\x7e\x80-\xff]*")
 
 
@@ -73,7 +76,7 @@ def _is_pickle(found: Inspection, piece: Piece, at: int, *, claimed: bool, after
     uses = [use for reading in found.readings for use in reading.uses]
     if any(reading.complete for reading in found.readings):
         return says_so or any(_can_be_imported(use) for use in uses) or (not claimed and not uses)
-    if any(use.kind is not UseKind.REFERENCE for use in uses):
+    if any(use.kind not in _PASSIVE for use in uses):
         return True
     if claimed:
         return False

@@ -45,9 +45,14 @@ def inspect(piece: Piece, scope: Scope) -> None:
             claimed = _other(module, function)(piece, scope) or claimed
     claimed = claimed or _behind_user_block(piece, scope)
     claimed = claimed or _other("safetensors", "read_safetensors")(piece, scope)
-    pickled = read_pickles(piece, scope, inspect, claimed=claimed or _is_text(piece))
+    pickled = not _begins_as_zip(piece) and read_pickles(piece, scope, inspect, claimed=claimed or _is_text(piece))
     if not claimed and not pickled:
         _other("recognition", "read_other")(piece, scope)
+
+
+def _begins_as_zip(piece: Piece) -> bool:
+    """As a pickle these bytes are a persistent id, at which plain loaders stop; the others take them for an archive."""
+    return piece.head(4) == b"PK\x03\x04"
 
 
 def _is_text(piece: Piece) -> bool:

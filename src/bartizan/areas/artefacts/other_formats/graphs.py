@@ -33,6 +33,10 @@ def read_graph(piece: Piece, scope: Scope) -> bool:
         from bartizan.areas.artefacts.other_formats.tensorflow_graphs import read_keras_metadata
 
         return read_keras_metadata(piece, scope)
+    if _is_tensor(top):
+        from bartizan.areas.artefacts.other_formats.onnx_models import read_onnx_tensor
+
+        return read_onnx_tensor(piece, scope)
     if _is_vocabulary(top, piece, scope):
         scope.recognise("SentencePiece vocabulary")
         return True
@@ -81,6 +85,15 @@ def is_onnx(top: list[wire.Field]) -> bool:
     if version is None or version.kind != wire.VARINT or not 1 <= version.value <= 1000 or not numbers <= _ONNX_NUMBERS:
         return False
     return 7 in numbers and all(field.kind == wire.BYTES for field in top if field.number in (7, 8, 14, 20, 25))
+
+
+def _is_tensor(top: list[wire.Field]) -> bool:
+    """TensorProto of ONNX: lengths (1) and a type (2) as plain numbers, which no graph has there; a name (8), raw bytes (9)."""
+    numbers = {field.number for field in top}
+    plain = all(field.kind == wire.VARINT for field in top if field.number in (1, 2))
+    return (
+        2 in numbers and plain and numbers <= {1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14} and bool(numbers & {4, 5, 6, 7, 9, 10, 11, 13})
+    )
 
 
 def is_saved_model(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:

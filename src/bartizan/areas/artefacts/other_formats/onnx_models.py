@@ -35,6 +35,13 @@ def read_onnx(piece: Piece, scope: Scope) -> bool:
     return True
 
 
+def read_onnx_tensor(piece: Piece, scope: Scope) -> bool:
+    """Judge a tensor in a file of its own, as test data of ONNX are."""
+    scope.recognise("ONNX tensor")
+    _Walker(piece, scope).tensor(wire.Field(0, wire.BYTES, 0, 0, len(piece.data)))
+    return True
+
+
 class _Walker:
     def __init__(self, piece: Piece, scope: Scope) -> None:
         self.piece, self.scope, self.data = piece, scope, piece.data

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
 from xml.parsers import expat
 
 from bartizan.areas.artefacts.containers.scope import MIB, Piece, Scope
+from bartizan.areas.artefacts.other_formats.recognition import file_name
 
 MAX_BYTES = 512 * MIB
 MAX_DEPTH = 2_000
@@ -23,7 +23,6 @@ def read_xml(piece: Piece, scope: Scope) -> bool:
     parser.StartElementHandler = state.start
     parser.EndElementHandler = state.end
     parser.StartDoctypeDeclHandler = state.doctype
-    parser.EntityDeclHandler = state.entity
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
     try:
         if len(piece.data) > MAX_BYTES:
@@ -33,11 +32,15 @@ def read_xml(piece: Piece, scope: Scope) -> bool:
             parser.Parse(bytes(piece.data[at : at + CHUNK]), at + CHUNK >= len(piece.data))
     except expat.ExpatError as error:
         scope.recognise(state.format)
-        scope.unsure(f"the XML text is damaged ({error})", piece, parser.CurrentByteIndex)
+        if state.format == "PMML" or file_name(piece, scope).endswith(".pmml"):
+            scope.unsure(f"the XML text is damaged ({error})", piece, parser.CurrentByteIndex)
+        return True
+    except _NoModel:
+        scope.recognise(state.format)
         return True
     except _Refused as error:
         scope.recognise(state.format)
-        if state.entities:
+        if state.doctype_found:
             scope.unsafe(f"the XML text {error}", piece, parser.CurrentByteIndex)
         else:
             scope.unsure(f"the XML text {error}", piece, parser.CurrentByteIndex)
@@ -46,16 +49,22 @@ def read_xml(piece: Piece, scope: Scope) -> bool:
     return True
 
 
+class _NoModel(Exception):
+    """A text of another kind, such as a page or a picture."""
+
+
 class _State:
     def __init__(self) -> None:
         self.depth = 0
         self.format = "XML"
-        self.entities = False
+        self.doctype_found = ""
 
     def start(self, name: str, _attributes: dict[str, str]) -> None:
         self.depth += 1
         if self.depth == 1 and name.rpartition(":")[2] == "PMML":
             self.format = "PMML"
+        if self.doctype_found:
+            raise _Refused(self.doctype_found) if self.format == "PMML" else _NoModel
         if self.depth > MAX_DEPTH:
             raise _Refused("is nested too deep")
 
@@ -64,11 +73,5 @@ class _State:
 
     def doctype(self, _name: str, system: str | None, _public: str | None, internal: int) -> None:
         if system is not None or internal:
-            self.entities = True
-            raise _Refused(
-                f"has a document type of its own{f' at {system[:80]}' if system else ''}, by which readers fetch files and swell"
-            )
-
-    def entity(self, *_declared: Any) -> None:
-        self.entities = True
-        raise _Refused("declares entities")
+            where = f" at {system[:80]}" if system else ""
+            self.doctype_found = f"has a document type of its own{where}, by which readers fetch files and swell"

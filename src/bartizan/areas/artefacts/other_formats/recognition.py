@@ -70,9 +70,29 @@ def _tree_or_table(head: bytes, piece: Piece, scope: Scope) -> bool:
     if piece.head(8, max(0, len(piece.data) - 8)) == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb":
         scope.recognise("TensorFlow index of variables")
         return True
+    if _is_matlab4(head):
+        scope.recognise("MATLAB arrays")
+        return True
     if ".data-0" in file_name(piece, scope):
         scope.recognise("TensorFlow variables")
         return True
+    return False
+
+
+def _is_matlab4(head: bytes) -> bool:
+    """The header of a matrix in version 4: kind, rows, columns, imaginary or not, length of the name, and the name with its zero byte."""
+    for order in ("little", "big"):
+        kind, _, _, imaginary, length = (int.from_bytes(head[at : at + 4], order) for at in range(0, 20, 4))
+        name = head[20 : 20 + length]
+        if (
+            len(head) > 20
+            and kind < 5000
+            and imaginary < 2
+            and 1 < length < 64
+            and name[-1:] == b"\0"
+            and name[:-1].decode("latin-1").isidentifier()
+        ):
+            return True
     return False
 
 

@@ -16,7 +16,8 @@ UNSAFE = {
     "SaveDatasetV2": "writes files", "WriteSummary": "writes files", "CreateSummaryFileWriter": "writes files",
     "CreateSummaryDbWriter": "writes files", "DatasetToTFRecord": "writes files", "DebugIdentityV2": "sends values to an address",
     "DebugIdentityV3": "sends values to an address", "DistributedSave": "writes files", "RpcCall": "calls an address",
-    "RpcClient": "calls an address", "RpcServer": "opens a port", "DataServiceDataset": "fetches from an address", "DataServiceDatasetV2": "fetches from an address",
+    "RpcClient": "calls an address", "RpcServer": "opens a port", "DataServiceDataset": "fetches from an address",
+    "DataServiceDatasetV2": "fetches from an address",
     "DataServiceDatasetV3": "fetches from an address", "DataServiceDatasetV4": "fetches from an address",
     "RegisterDataset": "calls an address",
 }  # fmt: skip

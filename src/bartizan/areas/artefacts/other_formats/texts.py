@@ -7,6 +7,7 @@ import re
 from bartizan.areas.artefacts.containers.scope import MIB, Piece, Scope
 from bartizan.areas.artefacts.other_formats.bounded_json import NotJson, parse
 from bartizan.areas.artefacts.other_formats.recognition import file_name
+from bartizan.areas.artefacts.safety import Safety
 
 TOLD = (
     b"auto_map", b"custom_pipeline", b"trust_remote_code", b"class_name", b'"cells"', b"chat_template", b"_class_name", b"py_module",
@@ -27,7 +28,10 @@ def read_text(piece: Piece, scope: Scope) -> bool:
         from bartizan.areas.artefacts.other_formats.chat_templates import judge_template
 
         scope.recognise("template")
+        before = len(scope.reasons)
         judge_template(piece.head(2 * MIB).decode("utf-8", "replace"), piece, scope, 0)
+        if "chat_template" not in f"{scope.file}!{piece.name}":
+            scope.reasons[before:] = [reason for reason in scope.reasons[before:] if reason.safety is Safety.UNSAFE]
         return True
     if head[:1] in (b"{", b"["):
         return _json(name, piece, scope)
