@@ -14,8 +14,10 @@ torch = pytest.importorskip("torch")
 from bartizan.adapters import torch_files  # noqa: E402
 from bartizan.adapters.consent import CODE_VARIABLE, consent_to_code, may_run_code  # noqa: E402
 from bartizan.adapters.torch_files import load_net, load_weights  # noqa: E402
+from bartizan.engine.inputs import Inputs  # noqa: E402
 from bartizan.engine.targets import NoTarget  # noqa: E402
 from bartizan.model.errors import InputError, Refused  # noqa: E402
+from bartizan.model.system import Asset, Kind  # noqa: E402
 
 CODE = """
 from pathlib import Path
@@ -143,3 +145,13 @@ def test_a_declaration_that_does_not_fit_is_named(project: Path, architecture: s
     torch.save(torch.nn.Linear(3, 2).state_dict(), project / "w.pt")
     with pytest.raises(InputError, match="weights do not fit the net"):
         load_net(project, "w.pt", "nets.py:make_net")
+
+
+def test_the_code_that_makes_a_net_is_part_of_its_digest(project: Path) -> None:
+    torch.save(net().state_dict(), project / "w.pt")
+    asset = Asset(id="net", kind=Kind.MODEL, uri="w.pt", architecture="nets.py:make_net")
+    before = Inputs(project).of([asset])
+    assert [one.uri for one in before] == ["w.pt", "nets.py"]
+    (project / "nets.py").write_text(CODE + "\n")
+    after = Inputs(project).of([asset])
+    assert [a.digest == b.digest for a, b in zip(before, after, strict=True)] == [True, False]
