@@ -45,6 +45,8 @@ CLOSED = [
     ("linf", "fmn", 1.001),
     ("l2", "fmn", 1.001),
     ("l1", "fmn", 1.02),
+    ("l1", "pulled", 1.02),
+    ("l2", "pulled", 1.001),
     ("linf", "deepfool", 1.03),
     ("l2", "deepfool", 1.03),
     ("l2", "cw", 1.4),

@@ -92,7 +92,8 @@ def test_a_model_without_any_gradient_is_searched_and_not_trusted(hard: Any, hel
     x, y = held_out[0][:50], held_out[1][:50]
     result = evasion.attack(table, x, y, eps=0.15, queries=100)
     assert not result.trust.ok
-    assert any("search" in step for step in result.trust.escalations)
+    for rung in ("surrogate", "decisions"):
+        assert any(rung in step for step in result.trust.escalations)
     assert result.robust_accuracy < result.clean_accuracy
     assert "not trustworthy because" in str(result)
 

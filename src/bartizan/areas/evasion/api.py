@@ -62,8 +62,8 @@ def attack(
 
     `model`: a torch module or callable, or a target (see `target_of`). `x`: (n, ...) floats inside `bounds`; `y`: (n,) class numbers.
     `eps`: one radius or several, in the units of `x` (l0: the count of entries). `norm`: linf, l2, l1 or l0. `strategy`: 'cascade' (the
-    strongest), fgsm, pgd, apgd-ce, apgd-dlr, apgd-margin, or a minimum-norm attack: fmn, cw, deepfool, sigma-zero; 'search' asks for
-    scores alone. `options`: the fields of `Options`. Every example is verified by the model's own decision inside radius and range.
+    strongest), fgsm, pgd, apgd-ce, apgd-dlr, apgd-margin, or a minimum-norm attack: fmn, pulled, cw, deepfool, sigma-zero; 'search' asks
+    for scores alone. `options`: the fields of `Options`. Every example is verified by the model's own decision inside radius and range.
     Deterministic for a seed. Raises InputError for inputs that do not fit the model, UnknownName for a name that is none.
     """
     radii, norm = checked_radii(eps), known_norm(norm)
@@ -76,7 +76,7 @@ def attack(
     return _result(search, checked_images(x), trust, strategy, chosen)
 
 
-NEAREST = {"linf": "fmn", "l2": "fmn", "l1": "fmn", "l0": "sigma-zero"}
+NEAREST = {"linf": "fmn", "l2": "fmn", "l1": "pulled", "l0": "sigma-zero"}
 """The minimum-norm attack of each norm."""
 
 

@@ -5,6 +5,8 @@ Each takes a search under way and offers what it finds at every radius. Nothing 
 
 from __future__ import annotations
 
+import importlib
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,8 @@ from bartizan.model.errors import InputError, MissingExtra
 
 Host = np.ndarray[Any, Any]
 
-POOL = 2000
-"""Most rows that a surrogate is trained on."""
+POOL = 500
+"""Rows that a surrogate starts from; as many again are added along its gradients."""
 PATH = 20
 """Steps of a path on the surrogate."""
 
@@ -74,12 +76,13 @@ def transferred(search: Search) -> None:
     low, high = (np.broadcast_to(to_numpy(b).astype(np.float64), search.x.shape[1:]) for b in (search.space.low, search.space.high))
     rows = to_numpy(search.x).astype(np.float64)
     eps = max(search.radii) if search.space.norm == "linf" else 0.1 * float((high - low).max())
-    copies = max(1, min(POOL, search.options.queries * len(rows)) // (2 * len(rows)))
+    copies = max(1, min(POOL, search.options.queries * len(rows) // 10) // len(rows))
     noisy = [np.clip(rows + eps * random.choice([-1.0, 1.0], rows.shape), low, high) for _ in range(copies - 1)]
     pool = np.concatenate([rows, *noisy])
     given: dict[str, Any] = {"low": low, "high": high, "template": search.x if is_torch(search.x) else None, "seed": search.options.seed}
     try:
-        stand_in = fit_surrogate(search.target, pool, queries=2 * len(pool), **given)
+        with one_thread():
+            stand_in = fit_surrogate(search.target, pool, queries=2 * len(pool), **given)
     except (MissingExtra, InputError) as error:
         search.tried.append(f"transfer from a surrogate was not possible: {error}")
         return
@@ -91,6 +94,16 @@ def transferred(search: Search) -> None:
         if len(left):
             own = np.array([places[int(search.y[int(row)])] for row in left])
             _offered(search, place, left, like(_path(stand_in.model, rows[left], own, space, radius), search.x))
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Linear algebra on one thread: for a small perceptron more threads only wait for each other."""
+    try:
+        limits = importlib.import_module("threadpoolctl").threadpool_limits  # comes with scikit-learn
+    except ImportError:
+        return nullcontext()
+    held: AbstractContextManager[Any] = limits(1)
+    return held
 
 
 def _path(model: Any, origin: Host, own: Host, space: Space, eps: float) -> Host:

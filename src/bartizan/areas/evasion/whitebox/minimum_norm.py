@@ -2,7 +2,8 @@
 
 FMN: Pintor et al., Fast minimum-norm adversarial attacks through adaptive norm constraints, NeurIPS 2021: the radius of each sample shrinks
 while it evades and grows while it does not. sigma-zero: Cinà et al., Gradient-based optimization of l0-norm adversarial examples, ICLR
-2025: a smooth count of changed entries, with a threshold that adapts. Rows that were never made to evade come back unchanged.
+2025: a smooth count of changed entries, with a threshold that adapts. `pulled` climbs inside radii that are pulled in. Rows that were never
+made to evade come back unchanged.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 from bartizan.areas.evasion.arrays import Array, column, copy, full, integers, masked, namespace, norm_inf, to_numpy
 from bartizan.areas.evasion.norms import TINY, Space, ascent, dual, size
 from bartizan.areas.evasion.targets import Differentiates
-from bartizan.areas.evasion.whitebox.apgd import evades
-from bartizan.areas.evasion.whitebox.losses import margin
+from bartizan.areas.evasion.whitebox.apgd import Rule, advance, begin, evades
+from bartizan.areas.evasion.whitebox.losses import loss_named, margin
 
 
 def probe(target: Differentiates, x: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -52,11 +53,38 @@ def fmn(target: Differentiates, x: Array, y: Array, space: Space, *, steps: int 
     return best
 
 
+def pulled(target: Differentiates, x: Array, y: Array, space: Space, *, rounds: int = 16, steps: int = 8) -> Array:
+    """Rows (n, d) that evade near `x`: short climbs inside a radius that is pulled in from each row's nearest evasion so far.
+
+    In l1 far better than FMN, whose steps end in poor optima. After a failure the next radius lies nearer to the last one that held.
+    """
+    best = fmn(target, x, y, space, steps=40)
+    nearest, pull = size(best - x, space.norm), full(x, len(x), 0.6)
+    for _ in range(rounds):
+        rows = np.flatnonzero(to_numpy(nearest) > 0)
+        if not len(rows):
+            break
+        at = integers(rows, x)
+        eps, origin = pull[at] * nearest[at], x[at]
+        start = space.project(origin, best[at], eps)
+        climbs = begin(rows, np.zeros(len(rows), dtype=np.int64), origin, y[at], eps, y[at] * 0 - 1, start)
+        found, length = copy(best[at]), copy(nearest[at])
+        for _ in range(steps):
+            crossed = advance(climbs, target, space, loss_named("margin"), Rule(steps))
+            away = size(climbs.x - origin, space.norm)
+            closer = crossed & (away < length)
+            found, length = masked(closer, climbs.x, found), namespace(x).where(closer, away, length)
+        good = length < nearest[at]
+        best[at], nearest[at] = found, length
+        pull[at] = namespace(x).where(good, pull[at], (1 + pull[at]) / 2)
+    return best
+
+
 def sigma_zero(target: Differentiates, x: Array, y: Array, space: Space, *, steps: int = 200, smooth: float = 1e-3) -> Array:
     """Rows (n, d) that evade with as few changed entries as `steps` passes find; changes are measured as shares of the range."""
     xp = namespace(x)
     span = space.high - space.low
-    delta, best = x * 0, copy(x)
+    delta, best, first, second = x * 0, copy(x), x * 0, x * 0
     nearest, cut = full(x, len(x), math.inf), full(x, len(x), 0.3)
     for step in range(steps):
         rate = 0.1 + 0.9 * (1 + math.cos(math.pi * step / steps)) / 2
@@ -65,14 +93,13 @@ def sigma_zero(target: Differentiates, x: Array, y: Array, space: Space, *, step
         count = size(at - x, "l0")
         closer = evading & (count < nearest)
         best, nearest = masked(closer, at, best), xp.where(closer, count, nearest)
-        pull = masked(value > 0, gradient * span, gradient * 0)
-        pull = pull / (column(norm_inf(pull)) + TINY)
-        squared = delta * delta
-        push = 2 * delta * smooth / (squared + smooth) ** 2
-        push = push / (column(norm_inf(push)) + TINY)
-        together = pull + push * masked(value > 0, full(x, len(x), 0.1), full(x, len(x), 1.0))[:, None]
-        delta = (space.clip(x + (delta - 0.5 * rate * together / (column(norm_inf(together)) + TINY)) * span) - x) / span
-        cut = xp.clip(cut + xp.where(evading, full(x, len(x), 0.01 * rate), full(x, len(x), -0.01 * rate)), 0.0, 0.9)
+        slope = masked(value > 0, gradient * span, gradient * 0)
+        slope = slope + 2 * delta * smooth / (delta * delta + smooth) ** 2 / x.shape[1]
+        slope = slope / (column(norm_inf(slope)) + TINY)
+        first, second = 0.9 * first + 0.1 * slope, 0.999 * second + 0.001 * slope * slope
+        move = first / (1 - 0.9 ** (step + 1)) / ((second / (1 - 0.999 ** (step + 1))) ** 0.5 + 1e-8)
+        delta = (space.clip(x + (delta - rate * move) * span) - x) / span
+        cut = xp.clip(cut + xp.where(evading, full(x, len(x), 0.01 * rate), full(x, len(x), -0.01 * rate)), 0.0, 1.0)
         delta = delta * (xp.abs(delta) > column(cut))
     return pruned(target, x, best, y)
 

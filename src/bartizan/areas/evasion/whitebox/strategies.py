@@ -12,7 +12,7 @@ from bartizan.areas.evasion.whitebox.apgd import Rule
 from bartizan.areas.evasion.whitebox.carlini_wagner import carlini_wagner
 from bartizan.areas.evasion.whitebox.deepfool import deepfool
 from bartizan.areas.evasion.whitebox.losses import loss_named
-from bartizan.areas.evasion.whitebox.minimum_norm import fmn, sigma_zero
+from bartizan.areas.evasion.whitebox.minimum_norm import fmn, pulled, sigma_zero
 from bartizan.areas.evasion.whitebox.random_search import random_search
 from bartizan.model.errors import InputError
 
@@ -103,6 +103,7 @@ STRATEGIES: dict[str, Callable[[Any, str], Strategy]] = {
     "pgd": pgd,
     "fgsm": fgsm,
     "fmn": nearest("fmn", fmn, ("linf", "l2", "l1")),
+    "pulled": nearest("pulled", pulled, ("linf", "l2", "l1")),
     "deepfool": nearest("deepfool", deepfool, ("linf", "l2")),
     "cw": nearest("cw", carlini_wagner, ("l2",)),
     "sigma-zero": nearest("sigma-zero", sigma_zero, ("l0",)),
