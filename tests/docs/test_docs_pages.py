@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,27 @@ def commands() -> list[str]:
     return sorted({line.partition("#")[0].strip() for line in lines if line.startswith("bartizan ")})
 
 
+def write_what_is_built_on(folder: Path) -> None:
+    """Requirements, code, an archive of advisories of today, and an earlier bill of materials."""
+    (folder / "requirements.txt").write_text("numpy==1.26.4\n")
+    (folder / "train.py").write_text("print('training')\n")
+    affected = {"package": {"ecosystem": "PyPI", "name": "x"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}
+    record = {"id": "PYSEC-1", "modified": datetime.now(UTC).isoformat(), "affected": [affected]}
+    with zipfile.ZipFile(folder / "PyPI-all.zip", "w") as archive:
+        archive.writestr("PYSEC-1.json", json.dumps(record))
+    (folder / "released.cdx.json").write_text(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6"}))
+    assert run(["advisories", "update", "--from", str(folder / "PyPI-all.zip")]) == 0
+    assert run(["bom", "write", str(folder), "-o", str(folder / "bom.cdx.json")]) == 0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_advisories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Advisories of the tests, not those of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BARTIZAN_ADVISORIES", str(tmp_path_factory.mktemp("advisories")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
@@ -57,6 +81,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = re.match(r"# (governance/\S+)", text)
         if name:
             (folder / name[1]).write_text(text)
+    write_what_is_built_on(folder)
     assert run(["assess", str(folder), "--quiet", "--executor", "inline"]) == 1
     assert run(["keys", "export", str(folder / "release-key.pem"), str(folder)]) == 0
     assert run(["bundle", str(folder), "-o", str(folder / "audit.bartizan.zip")]) == 0
