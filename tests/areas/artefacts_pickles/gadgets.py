@@ -95,12 +95,19 @@ CALLS: dict[str, Payload] = {
     "pickle.loads": lambda m: whole(call(name("pickle", "loads"), data(CALLS["os.system"](m)))),
     "_pickle.loads": lambda m: whole(call(name("_pickle", "loads"), data(CALLS["os.system"](m)))),
     "marshal": lambda m: whole(
-        call(call(name("types", "FunctionType"), call(name("marshal", "loads"), data(marshal.dumps(compile(opened(m), "x", "exec")))),
-                  dct(text("__builtins__"), name("builtins", "__dict__"))))
+        call(
+            call(
+                name("types", "FunctionType"),
+                call(name("marshal", "loads"), data(marshal.dumps(compile(opened(m), "x", "exec")))),
+                dct(text("__builtins__"), name("builtins", "__dict__")),
+            )
+        )
     ),
     "logging.FileHandler": simple("logging", "FileHandler", "M"),
     "logging.handlers": simple("logging.handlers", "RotatingFileHandler", "M"),
-    "sqlite3.connect": lambda m: whole(call(name("sqlite3", "Connection.execute"), call(name("sqlite3", "connect"), text(m)), text("create table a(b)"))),
+    "sqlite3.connect": lambda m: whole(
+        call(name("sqlite3", "Connection.execute"), call(name("sqlite3", "connect"), text(m)), text("create table a(b)"))
+    ),
     "zipfile": simple("zipfile", "ZipFile", "M", "w"),
     "tarfile": simple("tarfile", "open", "M", "w"),
     "gzip": simple("gzip", "open", "M", "w"),
@@ -111,20 +118,28 @@ CALLS: dict[str, Payload] = {
     "cProfile.run": lambda m: whole(call(name("cProfile", "run"), text(opened(m)))),
     "profile.run": lambda m: whole(call(name("profile", "run"), text(opened(m)))),
     "bdb": lambda m: whole(call(name("bdb", "Bdb.run"), call(name("bdb", "Bdb")), text(opened(m)))),
-    "code": lambda m: whole(call(name("code", "InteractiveInterpreter.runsource"), call(name("code", "InteractiveInterpreter")), text(opened(m)))),
+    "code": lambda m: whole(
+        call(name("code", "InteractiveInterpreter.runsource"), call(name("code", "InteractiveInterpreter")), text(opened(m)))
+    ),
     "pydoc.pipepager": simple("pydoc", "pipepager", "x", "touch M"),
     "imaplib": simple("imaplib", "IMAP4_stream", "touch M; sleep 0.2"),
-    "ctypes": lambda m: whole(call(call(name("builtins", "getattr"), call(name("ctypes", "CDLL"), b"N"), text("system")), data(f"touch {m}".encode()))),
+    "ctypes": lambda m: whole(
+        call(call(name("builtins", "getattr"), call(name("ctypes", "CDLL"), b"N"), text("system")), data(f"touch {m}".encode()))
+    ),
     "py_compile": simple("py_compile", "compile", __file__, "M"),
     "atexit": lambda m: whole(call(name("atexit", "register"), SYSTEM, touch(m))),
     "thread": lambda m: whole(call(name("_thread", "start_new_thread"), SYSTEM, tup(touch(m)))),
     "signal": lambda m: whole(call(name("threading", "Thread.run"), call(name("threading", "Thread"), b"N", SYSTEM, b"N", tup(touch(m))))),
-    "runpy": lambda m: whole(call(name("runpy", "_run_code"), call(name("builtins", "compile"), text(opened(m)), text("x"), text("exec")), dct())),
+    "runpy": lambda m: whole(
+        call(name("runpy", "_run_code"), call(name("builtins", "compile"), text(opened(m)), text("x"), text("exec")), dct())
+    ),
     "pkgutil.resolve_name": lambda m: whole(call(call(name("pkgutil", "resolve_name"), text("os:system")), touch(m))),
-    "__import__": lambda m: whole(call(call(name("builtins", "getattr"), call(name("builtins", "__import__"), text("os")), text("system")), touch(m))),
+    "__import__": lambda m: whole(
+        call(call(name("builtins", "getattr"), call(name("builtins", "__import__"), text("os")), text("system")), touch(m))
+    ),
     "module attribute": lambda m: whole(call(name("shutil", "os.system"), touch(m))),
     "Popen": lambda m: whole(call(name("subprocess", "Popen.wait"), call(name("subprocess", "Popen"), lst(text("touch"), text(m))))),
-}  # fmt: skip
+}
 """Direct calls and gadgets of the standard library."""
 
 INDIRECT: dict[str, Payload] = {
@@ -144,34 +159,51 @@ INDIRECT: dict[str, Payload] = {
         call(name("builtins", "next"), call(name("builtins", "iter"), call(name("functools", "partial"), SYSTEM, touch(m)), b"K\x05"))
     ),
     "defaultdict": lambda m: whole(
-        call(name("operator", "getitem"), call(name("collections", "defaultdict"), call(name("functools", "partial"), SYSTEM, touch(m))), b"N")
+        call(
+            name("operator", "getitem"),
+            call(name("collections", "defaultdict"), call(name("functools", "partial"), SYSTEM, touch(m))),
+            b"N",
+        )
     ),
     "instance attribute": lambda m: whole(
         name("collections", "UserDict") + b")\x81" + dct(text("__setstate__"), SYSTEM) + b"b" + touch(m) + b"b"
     ),
     "class attribute": lambda m: whole(
-        name("collections", "UserDict") + tup(b"N", dct(text("__setstate__"), SYSTEM)) + b"b0"
-        + name("collections", "UserDict") + b")\x81" + touch(m) + b"b"
+        name("collections", "UserDict")
+        + tup(b"N", dct(text("__setstate__"), SYSTEM))
+        + b"b0"
+        + name("collections", "UserDict")
+        + b")\x81"
+        + touch(m)
+        + b"b"
     ),
     "append attribute": lambda m: whole(name("types", "SimpleNamespace") + b")\x81" + dct(text("append"), SYSTEM) + b"b" + touch(m) + b"a"),
     "extend attribute": lambda m: whole(
-        name("types", "SimpleNamespace") + b")\x81" + dct(text("extend"), name("subprocess", "call")) + b"b(" + text("touch") + text(m) + b"e"
+        name("types", "SimpleNamespace")
+        + b")\x81"
+        + dct(text("extend"), name("subprocess", "call"))
+        + b"b("
+        + text("touch")
+        + text(m)
+        + b"e"
     ),
     "add attribute": lambda m: whole(name("types", "SimpleNamespace") + b")\x81" + dct(text("add"), SYSTEM) + b"b(" + touch(m) + b"\x90"),
     "computed attribute": lambda m: whole(
-        name("types", "SimpleNamespace") + b")\x81"
-        + dct(call(name("codecs", "decode"), text("__frgfgngr__"), text("rot13")), SYSTEM) + b"b" + touch(m) + b"b"
+        name("types", "SimpleNamespace")
+        + b")\x81"
+        + dct(call(name("codecs", "decode"), text("__frgfgngr__"), text("rot13")), SYSTEM)
+        + b"b"
+        + touch(m)
+        + b"b"
     ),
     "reconstructor with a base": lambda m: whole(
         call(name("copyreg", "_reconstructor"), name("logging", "FileHandler"), name("logging", "FileHandler"), text(m))
     ).replace(b"\x80\x04", b"\x80\x04", 1),
-    "computed name": lambda m: whole(
-        call(name("builtins", "str"), text("os")) + text("system") + b"\x93" + tup(touch(m)) + b"R"
-    ),
+    "computed name": lambda m: whole(call(name("builtins", "str"), text("os")) + text("system") + b"\x93" + tup(touch(m)) + b"R"),
     "items of a module": lambda m: whole(
         name("builtins", "__dict__") + text("len") + SYSTEM + b"s0" + call(name("builtins", "len"), touch(m))
     ),
-}  # fmt: skip
+}
 """A dangerous function reached by another way than a call that names it."""
 
 STREAMS: dict[str, Payload] = {
@@ -187,7 +219,9 @@ STREAMS: dict[str, Payload] = {
     "Python 2 module": lambda m: b"\x80\x02ccommands\ngetoutput\n(" + touch(m) + b"tR.",
     "names from the memo": lambda m: whole(text("os") + b"q\xc80" + text("system") + b"p77777\n0h\xc8g77777\n\x93" + tup(touch(m)) + b"R"),
     "memo after POP": lambda m: whole(text("system") + b"\x94" + b"0" + text("os") + b"\x940h\x01h\x00\x93" + tup(touch(m)) + b"R"),
-    "memo overwritten": lambda m: whole(text("math") + b"q\x050" + text("os") + b"q\x050h\x05" + text("system") + b"\x93" + tup(touch(m)) + b"R"),
+    "memo overwritten": lambda m: whole(
+        text("math") + b"q\x050" + text("os") + b"q\x050h\x05" + text("system") + b"\x93" + tup(touch(m)) + b"R"
+    ),
     "index with a zero byte": lambda m: whole(text("os") + b"p1_0\x00 \n0h\n" + text("system") + b"\x93" + tup(touch(m)) + b"R"),
     "after POP_MARK": lambda m: whole(b"(K\x01K\x021" + call(SYSTEM, touch(m))),
     "DUP": lambda m: whole(SYSTEM + b"2" + tup(touch(m)) + b"R"),
@@ -198,7 +232,7 @@ STREAMS: dict[str, Payload] = {
     "straddled frame": lambda m: _straddle(call(SYSTEM, touch(m)) + b"."),
     "straddled big frame": lambda m: _straddle(call(SYSTEM, touch(m)) + b".", 140_000),
     "dotted name": lambda m: whole(call(name("posixpath", "os.system"), touch(m))),
-}  # fmt: skip
+}
 """Streams that readers of pickles have been led astray by."""
 
 
@@ -216,13 +250,17 @@ LIBRARIES: dict[str, Payload] = {
     "numpy.open_memmap": simple("numpy.lib.format", "open_memmap", "M", "w+", "u1", b"K\x01\x85"),
     "numpy.runstring": lambda m: whole(call(name("numpy.testing._private.utils", "runstring"), text(opened(m)), dct())),
     "numpy.vectorize": lambda m: whole(call(call(name("numpy", "vectorize"), SYSTEM, lst(text("O"))), touch(m))),
-    "numpy.apply": lambda m: whole(call(name("numpy", "apply_along_axis"), name("subprocess", "call"), b"K\x00", lst(text("touch"), text(m)))),
+    "numpy.apply": lambda m: whole(
+        call(name("numpy", "apply_along_axis"), name("subprocess", "call"), b"K\x00", lst(text("touch"), text(m)))
+    ),
     "numpy generator": lambda m: whole(call(name("numpy.random._pickle", "__randomstate_ctor"), touch(m), SYSTEM)),
     "joblib.dump": simple("joblib", "dump", b"K\x01", "M"),
     "joblib.load": lambda m: whole(call(name("joblib", "load"), call(name("_io", "BytesIO"), data(CALLS["os.system"](m))))),
     "scipy distribution": lambda m: whole(
-        name("scipy.stats._continuous_distns", "norm_gen") + b")\x81"
-        + dct(text("_parse_arg_template"), text("import os;os.mkdir(%r)" % m)) + b"b"
+        name("scipy.stats._continuous_distns", "norm_gen")
+        + b")\x81"
+        + dct(text("_parse_arg_template"), text(f"import os;os.mkdir({m!r})"))
+        + b"b"
     ),
     "pandas.read_pickle": lambda m: whole(call(name("pandas", "read_pickle"), call(name("_io", "BytesIO"), data(CALLS["os.system"](m))))),
     "pandas.to_csv": lambda m: whole(call(name("pandas", "DataFrame.to_csv"), call(name("pandas", "DataFrame"), lst(b"K\x01")), text(m))),
@@ -230,14 +268,16 @@ LIBRARIES: dict[str, Payload] = {
     "joblib.Memory": simple("joblib.memory", "Memory", "M"),
     "generic alias": lambda m: whole(call(call(name("types", "GenericAlias"), SYSTEM, b")"), touch(m))),
     "cloudpickle function": lambda m: _cloud(m),
-}  # fmt: skip
+}
 """Gadgets of numpy, scipy, pandas, joblib and cloudpickle."""
 
 TORCH: dict[str, Payload] = {
     "storage bytes": lambda m: whole(call(name("torch.storage", "_load_from_bytes"), data(_torch_legacy(m)))),
     "storage bytes by a partial": lambda m: whole(
         call(name("functools", "partial"), name("builtins", "int"))
-        + tup(name("torch.storage", "_load_from_bytes"), tup(data(_torch_legacy(m))), dct(), b"N") + b"b" + b")R"
+        + tup(name("torch.storage", "_load_from_bytes"), tup(data(_torch_legacy(m))), dct(), b"N")
+        + b"b"
+        + b")R"
     ),
     "storage bytes by a generator": lambda m: whole(
         call(name("numpy.random._pickle", "__randomstate_ctor"), data(_torch_legacy(m)), name("torch.storage", "_load_from_bytes"))
@@ -247,12 +287,20 @@ TORCH: dict[str, Payload] = {
     ),
     "torch.save": simple("torch", "save", b"K\x01", "M"),
     "optimiser defaults": lambda m: whole(
-        name("torch.optim.sgd", "SGD") + b")\x81"
-        + dct(text("defaults"), name("types", "SimpleNamespace") + b")\x81" + dct(text("setdefault"), _partial(name("logging", "FileHandler"), text(m), text("w"))) + b"b",
-              text("param_groups"), lst())
+        name("torch.optim.sgd", "SGD")
+        + b")\x81"
+        + dct(
+            text("defaults"),
+            name("types", "SimpleNamespace")
+            + b")\x81"
+            + dct(text("setdefault"), _partial(name("logging", "FileHandler"), text(m), text("w")))
+            + b"b",
+            text("param_groups"),
+            lst(),
+        )
         + b"b"
     ),
-}  # fmt: skip
+}
 """Gadgets of torch."""
 
 

@@ -24,13 +24,26 @@ from bartizan.areas.artefacts.pickles.policy import Policy
 from bartizan.areas.artefacts.safety import Safety, UseKind
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20) | st.binary(max_size=20)
-    | st.sampled_from([int, dict, collections.OrderedDict, datetime.timedelta(1), datetime.date(2020, 1, 1), decimal.Decimal("1.5"), range(3), slice(1)])
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.binary(max_size=20)
+    | st.sampled_from(
+        [int, dict, collections.OrderedDict, datetime.timedelta(1), datetime.date(2020, 1, 1), decimal.Decimal("1.5"), range(3), slice(1)]
+    )
     | st.builds(bytearray, st.binary(max_size=5)),
-    lambda inner: st.lists(inner, max_size=5) | st.tuples(inner, inner, inner, inner) | st.tuples(inner) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
-    | st.builds(collections.OrderedDict, st.dictionaries(st.text(max_size=4), inner, max_size=3)) | st.frozensets(st.integers(), max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.tuples(inner, inner, inner, inner)
+        | st.tuples(inner)
+        | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+        | st.builds(collections.OrderedDict, st.dictionaries(st.text(max_size=4), inner, max_size=3))
+        | st.frozensets(st.integers(), max_size=3)
+    ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 class Dummy:
@@ -123,12 +136,72 @@ def test_the_names_of_real_pickles(value: object, protocol: int, in_python: bool
 
 
 OPCODES = [
-    b"(", b"0", b"1", b"2", b"N", b"\x88", b"K\x01", b"M\x01\x02", b"I5\n", b"I0x1\n", b"I01\n", b"L7L\n", b"F1.5\n", b"G" + bytes(8), b"S'os'\n", b"Vsystem\n",
-    b"X\x02\0\0\0os", b"\x8c\x06system", b"U\x02os", b"C\x01a", b"\x8e\x01" + bytes(7) + b"a", b"\x96\x01" + bytes(7) + b"a", b"\x8a\x01\x05",
-    b"]", b"}", b")", b"\x8f", b"l", b"d", b"t", b"\x85", b"\x86", b"\x87", b"a", b"e", b"s", b"u", b"\x90", b"\x91", b"R", b"b", b"\x81", b"\x92", b"o",
-    b"cmath\nsqrt\n", b"c__builtin__\nset\n", b"imath\nsin\n", b"\x93", b"p1\n", b"q\x01", b"q\x02", b"r\x03\0\0\0", b"\x94", b"g1\n", b"h\x01", b"h\x02", b"j\x03\0\0\0",
-    b"h\0", b"\x80\x02", b"\x80\x04", b"\x95\x04" + bytes(7), b"\x95\x09" + bytes(7), b"Q", b"Pab\n", b"\x98",
-]  # fmt: skip
+    b"(",
+    b"0",
+    b"1",
+    b"2",
+    b"N",
+    b"\x88",
+    b"K\x01",
+    b"M\x01\x02",
+    b"I5\n",
+    b"I0x1\n",
+    b"I01\n",
+    b"L7L\n",
+    b"F1.5\n",
+    b"G" + bytes(8),
+    b"S'os'\n",
+    b"Vsystem\n",
+    b"X\x02\0\0\0os",
+    b"\x8c\x06system",
+    b"U\x02os",
+    b"C\x01a",
+    b"\x8e\x01" + bytes(7) + b"a",
+    b"\x96\x01" + bytes(7) + b"a",
+    b"\x8a\x01\x05",
+    b"]",
+    b"}",
+    b")",
+    b"\x8f",
+    b"l",
+    b"d",
+    b"t",
+    b"\x85",
+    b"\x86",
+    b"\x87",
+    b"a",
+    b"e",
+    b"s",
+    b"u",
+    b"\x90",
+    b"\x91",
+    b"R",
+    b"b",
+    b"\x81",
+    b"\x92",
+    b"o",
+    b"cmath\nsqrt\n",
+    b"c__builtin__\nset\n",
+    b"imath\nsin\n",
+    b"\x93",
+    b"p1\n",
+    b"q\x01",
+    b"q\x02",
+    b"r\x03\0\0\0",
+    b"\x94",
+    b"g1\n",
+    b"h\x01",
+    b"h\x02",
+    b"j\x03\0\0\0",
+    b"h\0",
+    b"\x80\x02",
+    b"\x80\x04",
+    b"\x95\x04" + bytes(7),
+    b"\x95\x09" + bytes(7),
+    b"Q",
+    b"Pab\n",
+    b"\x98",
+]
 
 
 @given(st.lists(st.sampled_from(OPCODES), max_size=40))

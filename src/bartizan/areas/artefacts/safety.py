@@ -61,8 +61,8 @@ class UseKind(Enum):
 class Argument(msgspec.Struct, frozen=True):
     """One argument of a call, as far as the stream tells it.
 
-    `kind`: `text` (a string constant, in `text`), `constant` (any other constant), `bytes` (a bytes constant, its `span` of offsets), `name`
-    (a global, in `text` as `module:name`), `data` (a tuple, list, set or dict), `result` (what a call or a class gave back), `missing` (no
+    `kind`: `text` (a string constant, in `text`), `constant` (any other constant), `bytes` (a bytes constant, its `span` of offsets),
+    `name` (a global, in `text` as `module:name`), `data` (a tuple, list, set or dict), `result` (what a call or a class gave back), `missing` (no
     such argument), `unknown`.
     """
 

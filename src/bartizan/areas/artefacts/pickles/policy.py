@@ -47,7 +47,8 @@ RULES = frozenset(
         "numpy-name",
         "object",
         "type-name",
-        "generator", "generator-maker",
+        "generator",
+        "generator-maker",
         "plain-or-made",
         "rebuild",
     }
