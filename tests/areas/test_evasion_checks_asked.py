@@ -115,7 +115,7 @@ FREE = Quota(requests_per_minute=6_000_000)
 
 @pytest.mark.parametrize("weak", [True, False])
 def test_an_endpoint_that_shows_decisions_one_by_one(run_check: Any, tmp_path: Path, serve: Any, weak: bool) -> None:
-    data = loans(360)
+    data = loans(310)
     model = fitted(DecisionTreeClassifier(random_state=0) if weak else DummyClassifier(), data[:240])
     sets = written(tmp_path, data[:240], data[240:], "repaid")
     seen: list[dict[str, Any]] = []
@@ -126,16 +126,16 @@ def test_an_endpoint_that_shows_decisions_one_by_one(run_check: Any, tmp_path: P
 
     service = serve(answer)
     api = Asset(id="api", kind=Kind.ENDPOINT, serves=("m",), url=service.url, inference=SINGLE, quota=FREE)
-    actor = Actor(id="applicant", budget=ActorBudget(queries_per_day=40))
+    actor = Actor(id="applicant", budget=ActorBudget(queries_per_day=20))
     constraints = Constraints(immutable=("age",), integer=("age",))
     (found,) = run_check(
-        "evasion.endpoint_black_box", api, declared(constraints=constraints), *sets, actor, about=ABOUT, queries=60, seconds=60
+        "evasion.endpoint_black_box", api, declared(constraints=constraints), *sets, actor, about=ABOUT, queries=60, tolerance=0.2
     )
     main = found.measures[0]
     assert found.verdict is (Verdict.FAIL if weak else Verdict.PASS)
-    assert main.value > 0.4 if weak else main.k == 0
-    assert found.attacker.queries == 40
-    assert service.requests == found.details["requests"] == found.details["asked"] <= main.n * 43 * 2
+    assert main.value > 0.3 if weak else main.k == 0
+    assert found.attacker.queries == 20
+    assert service.requests == found.details["requests"] == found.details["asked"] <= main.n * 23 * 2
     assert len(seen) == len({json.dumps(body) for body in seen})
     ages = {(row["age"]) for row in seen}
     assert ages <= set(data.age.tolist())
@@ -181,7 +181,7 @@ def test_what_the_endpoint_check_needs(run_check: Any, tmp_path: Path, serve: An
 def digits() -> tuple[pd.DataFrame, pd.DataFrame]:
     x, y = load_digits(return_X_y=True)
     frame = pd.DataFrame(x / 16, columns=[f"p{i}" for i in range(64)]).assign(digit=y)
-    return frame[:900], frame[900:1100]
+    return frame[:400], frame[400:460]
 
 
 @pytest.mark.parametrize(("output", "attack"), [(Output.PROBABILITIES, "square"), (Output.LABEL, "hopskipjump")])
@@ -191,11 +191,11 @@ def test_images_are_flipped_by_asking(run_check: Any, tmp_path: Path, output: Ou
     model = make_pipeline(LogisticRegression(max_iter=300)).fit(train.drop(columns="digit"), train.digit)
     skops.io.dump(model, tmp_path / "m.skops")
     target = declared(uri="m.skops", task=Task.IMAGE_CLASSIFICATION, output=output)
-    (found,) = run_check("evasion.black_box", target, *sets, about=ABOUT, eps=0.2, queries=400)
+    (found,) = run_check("evasion.black_box", target, *sets, about=ABOUT, eps=0.2, queries=200)
     assert found.verdict is Verdict.FAIL
     assert found.details["attack"] == attack
     assert found.measures[0].value > 3 * found.measures[0].null + 0.3
-    (small,) = run_check("evasion.black_box", target, *sets, about=ABOUT, eps=0.002, queries=200)
+    (small,) = run_check("evasion.black_box", target, *sets, about=ABOUT, eps=0.002, queries=40)
     assert small.verdict is Verdict.PASS
     caller = Actor(id="a", budget=ActorBudget(queries_per_day=30))
     (few,) = run_check("evasion.black_box", target, *sets, caller, about=ABOUT, eps=0.2, queries=400)
@@ -210,10 +210,10 @@ def test_images_behind_an_endpoint(run_check: Any, tmp_path: Path, serve: Any) -
     told = Inference(rows_at="instances", named=False, answers_at="predictions", gives="probabilities")
     api = Asset(id="api", kind=Kind.ENDPOINT, serves=("m",), url=service.url, inference=told, quota=FREE)
     target = declared(task=Task.IMAGE_CLASSIFICATION)
-    (found,) = run_check("evasion.endpoint_black_box", api, target, *sets, about=ABOUT, eps=0.2, queries=150)
+    (found,) = run_check("evasion.endpoint_black_box", api, target, *sets, about=ABOUT, eps=0.2, queries=80)
     assert found.verdict is Verdict.FAIL
     assert found.measures[0].null < found.measures[0].value / 2
-    (small,) = run_check("evasion.endpoint_black_box", api, target, *sets, about=ABOUT, eps=0.002, queries=50)
+    (small,) = run_check("evasion.endpoint_black_box", api, target, *sets, about=ABOUT, eps=0.002, queries=20)
     assert small.verdict is Verdict.PASS
 
 
