@@ -4,8 +4,8 @@
 
 Every tool attacks one image at a time through the same counter: a query is a row that went through the model, the attack is cut off at its
 budget, and what counts is what the model was really shown: the first query inside the radius that it got wrong (Square), the nearest wrong
-one so far (the others). HopSkipJump starts for both from the nearest image of another class; ART's SignOPT looks for its own start, and ours
-is shown both ways. The attacks of this project were tuned on a perceptron on digits (`bb_foolbox.py`), not on these nets. Digits of
+one so far (the others). HopSkipJump starts for both from the nearest image of another class; ART's SignOPT looks for its own start, and
+ours is shown both ways. The attacks of this project were tuned on a perceptron on digits (`bb_foolbox.py`), not on these nets. Digits of
 scikit-learn unless `--fashion` names the folder of Fashion-MNIST.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,49 +50,60 @@ def watched(model: Any, x: Any, y: int, norm: str, budget: int) -> tuple[Any, li
                 sizes = change.abs().amax(1) if norm == "linf" else change.norm(dim=1)
                 inside = (rows.flatten(1).amin(1) >= -1e-6) & (rows.flatten(1).amax(1) <= 1 + 1e-6)
                 good = (logits.argmax(1) != y) & inside
-            for place in good.nonzero()[:, 0].tolist():
-                if asked[0] + place < budget:
-                    wrong.append((asked[0] + place + 1, float(sizes[place])))
+            places = [place for place in good.nonzero()[:, 0].tolist() if asked[0] + place < budget]
+            wrong.extend((asked[0] + place + 1, float(sizes[place])) for place in places)
             asked[0] += len(rows)
             return logits
 
     return Watched().eval(), wrong
 
 
-Attack = Callable[[Any, Any, Any, Any, str, float], Any]
+@dataclass
+class Case:
+    """One image (1, 1, h, w), its label (1,), an image of another class to start from, the norm and the radius (Square's)."""
+
+    x: Any
+    y: Any
+    start: Any
+    norm: str
+    eps: float
+
+
+Attack = Callable[[Any, Case], Any]
 
 
 def our(name: str, *, started: bool = True) -> Attack:
-    def attack(model: Any, x: Any, y: Any, start: Any, norm: str, eps: float) -> None:
+    def attack(model: Any, case: Case) -> None:
         from bartizan.areas.evasion.blackbox.attacks import black_box
 
-        near = {"eps": eps} if name == "square" else {}
-        black_box(model, x, y.numpy(), attack=name, norm=norm, queries=max(BUDGETS), starts=start.numpy() if started else None, **near)
+        near = {"eps": case.eps} if name == "square" else {}
+        starts = case.start.numpy() if started else None
+        black_box(model, case.x, case.y.numpy(), attack=name, norm=case.norm, queries=max(BUDGETS), starts=starts, **near)
 
     return attack
 
 
-def art_square(model: Any, x: Any, y: Any, start: Any, norm: str, eps: float) -> None:
+def art_square(model: Any, case: Case) -> None:
     from _peers import art_classifier
     from art.attacks.evasion import SquareAttack
 
-    attack = SquareAttack(art_classifier(model, x), eps=eps, max_iter=max(BUDGETS), nb_restarts=1, verbose=False)
-    attack.generate(x.numpy(), y.numpy())
+    attack = SquareAttack(art_classifier(model, case.x), eps=case.eps, max_iter=max(BUDGETS), nb_restarts=1, verbose=False)
+    attack.generate(case.x.numpy(), case.y.numpy())
 
 
-def art_signopt(model: Any, x: Any, y: Any, start: Any, norm: str, eps: float) -> None:
+def art_signopt(model: Any, case: Case) -> None:
     from _peers import art_classifier
     from art.attacks.evasion import SignOPTAttack
 
-    SignOPTAttack(art_classifier(model, x), targeted=False, query_limit=max(BUDGETS)).generate(x.numpy(), y.numpy())
+    SignOPTAttack(art_classifier(model, case.x), targeted=False, query_limit=max(BUDGETS)).generate(case.x.numpy(), case.y.numpy())
 
 
-def foolbox_hopskipjump(model: Any, x: Any, y: Any, start: Any, norm: str, eps: float) -> None:
+def foolbox_hopskipjump(model: Any, case: Case) -> None:
     import foolbox
 
-    attack = foolbox.attacks.HopSkipJumpAttack(steps=64, constraint=norm)
+    attack = foolbox.attacks.HopSkipJumpAttack(steps=64, constraint=case.norm)
     watching = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-    attack.run(watching, x, foolbox.criteria.Misclassification(y), starting_points=start)
+    attack.run(watching, case.x, foolbox.criteria.Misclassification(case.y), starting_points=case.start)
 
 
 def trails(attack: Attack, model: Any, x: Any, y: Any, starts: Any, norm: str, eps: float) -> tuple[list[list[tuple[int, float]]], float]:
@@ -106,9 +118,11 @@ def trails(attack: Attack, model: Any, x: Any, y: Any, starts: Any, norm: str, e
         one = slice(place, place + 1)
         watching, wrong = watched(model, x[one], int(y[place]), norm, max(BUDGETS))
 
-        def work(watching: Any = watching, one: slice = one) -> None:
+        case = Case(x[one].clone(), y[one], starts[one], norm, eps)
+
+        def work(watching: Any = watching, case: Case = case) -> None:
             try:
-                attack(watching, x[one].clone(), y[one], starts[one], norm, eps)
+                attack(watching, case)
             except Spent:
                 return
 

@@ -33,12 +33,12 @@ def models(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
 
 
 def timed(model: Any, rows: np.ndarray) -> tuple[list[float], Any, float]:
-    """Milliseconds of the search for each row, the answer for all rows, and milliseconds a row of the call that gave it."""
+    """CPU milliseconds of the search for each row, the answer for all rows, and milliseconds a row of the call that gave it."""
     from bartizan.areas.evasion import trees
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     answer = trees.nearest_tree_evasion(model, rows)
-    whole = (time.perf_counter() - begin) * 1e3 / len(rows)
+    whole = (time.process_time() - begin) * 1e3 / len(rows)
     ensemble = trees.read_ensemble(model, rows)
     rules = trees.Constraints().rules(rows.shape[1])
     search = trees._Search(ensemble, rules, "linf", (-np.inf, np.inf), np.inf, trees.EFFORT, rows.dtype == np.float32)
@@ -47,14 +47,14 @@ def timed(model: Any, rows: np.ndarray) -> tuple[list[float], Any, float]:
         search.pair(source, 1 - source)
     each = []
     for row, source in zip(ensemble.rounded(rows), sources, strict=True):
-        begin = time.perf_counter()
+        begin = time.process_time()
         search.nearest(row, source, -trees.rounding(ensemble))
-        each.append((time.perf_counter() - begin) * 1e3)
+        each.append((time.process_time() - begin) * 1e3)
     return each, answer, whole
 
 
 def peer(model: Any, row: np.ndarray, label: int) -> tuple[float, float, bool]:
-    """Veritas' search as it comes: milliseconds, distance, and whether it came to an end."""
+    """Veritas' search as it comes: milliseconds, distance, and whether it came to an end (out of time it takes open boxes for empty)."""
     import veritas
 
     trees = veritas.get_addtree(model, silent=True)
@@ -62,7 +62,8 @@ def peer(model: Any, row: np.ndarray, label: int) -> tuple[float, float, bool]:
     begin = time.perf_counter()
     search = veritas.VeritasRobustnessSearch(row.astype(float), 4.0, *sides, silent=True, num_steps=25, max_time=PEER_SECONDS)
     _, lower, upper = search.search()
-    return (time.perf_counter() - begin) * 1e3, upper, upper - lower < 1e-3
+    seconds = time.perf_counter() - begin
+    return seconds * 1e3, upper, upper - lower < 1e-3 and seconds < PEER_SECONDS
 
 
 def main() -> int:

@@ -65,9 +65,8 @@ def main() -> int:
     _, _, x, y = images(chosen.fashion)
     models = [kept(chosen.cache, chosen.fashion, eps, seed, 3000 if chosen.fashion else 300) for seed in chosen.seeds]
     print(f"Linf {eps}, one thread; CPU and wall in ms for an image")
-    print(
-        f"{'':26}{'images':>7}{'robust':>9}{'ours':>8}{'CPU ms':>11}{'wall ms':>11}{'forwards':>10}{'backwards':>11}{'CPU':>10}{'outside':>10}"
-    )
+    names = f"{'robust':>9}{'ours':>8}{'CPU ms':>11}{'wall ms':>11}{'forwards':>10}{'backwards':>11}{'CPU':>10}{'outside':>10}"
+    print(f"{'':26}{'images':>7}{names}")
     missed = 0
     for place, (seed, model) in enumerate(zip(chosen.seeds, models, strict=True)):
         n = chosen.images[min(place, len(chosen.images) - 1)]
