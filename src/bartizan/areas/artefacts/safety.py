@@ -62,8 +62,8 @@ class Argument(msgspec.Struct, frozen=True):
     """One argument of a call, as far as the stream tells it.
 
     `kind`: `text` (a string constant, in `text`), `constant` (any other constant), `bytes` (a bytes constant, its `span` of offsets),
-    `name` (a global, in `text` as `module:name`), `data` (a tuple, list, set or dict), `result` (what a call or a class gave back), `missing` (no
-    such argument), `unknown`.
+    `name` (a global, in `text` as `module:name`), `data` (a tuple, list, set or dict), `result` (what a call or a class gave back, its
+    global in `text`), `missing` (no such argument), `unknown`.
     """
 
     kind: str
