@@ -17,8 +17,6 @@ from bartizan.catalog import load, predicates
 from bartizan.catalog.questions import question_of, questions
 from bartizan.catalog.vocabulary import CONNECTIONS, FACTS, Fact, Sort
 from bartizan.model.system import (
-    RELATIONS,
-    TRAIT_KINDS,
     Actor,
     Asset,
     Dataset,
@@ -30,6 +28,7 @@ from bartizan.model.system import (
     Trust,
     Zone,
 )
+from bartizan.model.traits import RELATIONS, TRAIT_KINDS
 from bartizan.threatmodel import threats_of
 from bartizan.threatmodel.graph import MAY_NAME, STAGES, USERS
 

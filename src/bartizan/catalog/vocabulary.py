@@ -15,7 +15,8 @@ from msgspec import inspect
 
 from bartizan.model import system as nouns
 from bartizan.model.inputs import Constraints, Inference
-from bartizan.model.system import RELATIONS, TRAIT_KINDS, Kind
+from bartizan.model.system import Kind
+from bartizan.model.traits import RELATIONS, TRAIT_KINDS
 
 
 class Modality(StrEnum):

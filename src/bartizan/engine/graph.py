@@ -1,11 +1,12 @@
-"""The relations between the nodes of a system, both ways, by the names of `model.system.RELATIONS`."""
+"""The relations between the nodes of a system, both ways, by the names of `model.traits.RELATIONS`."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
 
-from bartizan.model.system import RELATIONS, Actor, Element, System, elements_of
+from bartizan.model.system import Actor, Element, System, elements_of
+from bartizan.model.traits import RELATIONS
 
 INVERSE: dict[str, str] = {a: b for pair in RELATIONS.values() for a, b in (pair, pair[::-1])}
 """Each relation's name with the name of the same relation read the other way."""

@@ -16,7 +16,8 @@ from bartizan.manifest.addresses import check_uri, check_url
 from bartizan.manifest.input_rules import constraints, inference
 from bartizan.manifest.sections import NODES, VERSION
 from bartizan.model.errors import InputError, UnknownName, one_line
-from bartizan.model.system import SYSTEM_ID, TRAIT_KINDS, Kind
+from bartizan.model.system import SYSTEM_ID, Kind
+from bartizan.model.traits import TRAIT_KINDS
 
 ID_PATTERN = "[a-z0-9][a-z0-9._-]*"
 DIGEST_PATTERN = "sha256:[0-9a-f]{64}"

@@ -16,7 +16,8 @@ import msgspec
 
 from bartizan.manifest.rules import DIGEST_PATTERN, ID_PATTERN
 from bartizan.manifest.sections import VERSION, Manifest
-from bartizan.model.system import TRAIT_KINDS, ActorBudget, Appetite, Asset, Dataset, Kind, Node, Quota
+from bartizan.model.system import ActorBudget, Appetite, Asset, Dataset, Kind, Node, Quota
+from bartizan.model.traits import TRAIT_KINDS
 
 _TEXT = {"type": ["string", "number"]}  # text is taken as written, so that 1.10 need not be quoted
 _LEAVES: dict[Any, dict[str, Any]] = {

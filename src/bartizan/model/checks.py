@@ -33,7 +33,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a check without running it. `run(job, target, **parameters)` yields findings.
 
-    `reads` names the relations (`model.system.RELATIONS`), followed from node to node, whose nodes the check also reads; `valid_days` is
+    `reads` names the relations (`model.traits.RELATIONS`), followed from node to node, whose nodes the check also reads; `valid_days` is
     how long a finding on something that cannot be digested (a live endpoint) counts, None where digests decide.
     """
 

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from bartizan.catalog import predicates as p
 from bartizan.catalog.vocabulary import Fact, Modality, Relation
-from bartizan.model.system import AI_KINDS, RELATIONS, Asset, Dataset, Kind, Subject, Task, Trust
+from bartizan.model.system import AI_KINDS, Asset, Dataset, Kind, Subject, Task, Trust
+from bartizan.model.traits import RELATIONS
 from bartizan.threatmodel.graph import Edge, Graph, Node
 from bartizan.threatmodel.reach import Reach
 

@@ -7,8 +7,9 @@ from itertools import islice, pairwise
 
 from bartizan.catalog import predicates as p
 from bartizan.catalog.vocabulary import CONNECTIONS, FACTS, Fact, Relation, Sort
-from bartizan.model.system import AI_KINDS, RELATIONS, Asset, Dataset, Kind, Trust
+from bartizan.model.system import AI_KINDS, Asset, Dataset, Kind, Trust
 from bartizan.model.threats import Question
+from bartizan.model.traits import RELATIONS
 from bartizan.threatmodel import sentences
 from bartizan.threatmodel.evaluation import INVERSES, OUTSIDE, Evaluator, Item, Reaching, fits
 from bartizan.threatmodel.graph import Edge, Node

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 
 from bartizan.model.errors import InputError, Place, UnknownName
 from bartizan.model.system import (
-    RELATIONS,
     SYSTEM_ID,
-    TRAIT_KINDS,
     Actor,
     Asset,
     Dataset,
@@ -28,6 +26,7 @@ from bartizan.model.system import (
     elements_of,
     kind_of,
 )
+from bartizan.model.traits import RELATIONS, TRAIT_KINDS
 
 CARRIES = ("serves", "uses", "tools", "retrieves_from", "delegates_to")
 """Relations along which requests, and with them an attacker's content, move to the named node."""

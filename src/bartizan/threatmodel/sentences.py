@@ -7,7 +7,8 @@ from typing import Any
 
 from bartizan.catalog.questions import question_of
 from bartizan.catalog.vocabulary import FACTS, Fact, Relation, Sort
-from bartizan.model.system import RELATIONS, Authn, Kind, Logging, Oversight, Stage, Subject
+from bartizan.model.system import Authn, Kind, Logging, Oversight, Stage, Subject
+from bartizan.model.traits import RELATIONS
 from bartizan.threatmodel.evaluation import Item
 from bartizan.threatmodel.graph import Edge, Node
 

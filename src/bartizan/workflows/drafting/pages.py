@@ -11,7 +11,8 @@ from enum import Enum
 
 from bartizan.documents.scalars import ANSWERS, NULLS
 from bartizan.model.errors import one_line
-from bartizan.model.system import TRAIT_KINDS, Asset, Dataset, Kind, System
+from bartizan.model.system import Asset, Dataset, Kind, System
+from bartizan.model.traits import TRAIT_KINDS
 from bartizan.workflows.drafting.part import Part
 
 _HEAD = """\
