@@ -77,6 +77,17 @@ def test_a_function_whose_arguments_decide_may_not_be_kept() -> None:
     assert verdict(gadgets.whole(called)) is Safety.SAFE
 
 
+def test_calls_elsewhere_do_not_make_up_for_a_function_that_is_kept() -> None:
+    confined = gadgets.name("copyreg", "_reconstructor")
+    pair = confined + gadgets.text("__doc__") + b"\x86\x940"
+    looked_up = b"".join(gadgets.name("builtins", "getattr") + b"h\x00R0" for _ in range(3))
+    assert verdict(gadgets.whole(pair + looked_up + b"h\x00")) is Safety.UNSAFE
+    arguments = gadgets.name("types", "SimpleNamespace") + gadgets.name("builtins", "object") + b"N"
+    by_inst = b"(" + arguments + b"icopyreg\n_reconstructor\n0"
+    assert verdict(gadgets.whole(by_inst + by_inst + gadgets.lst(confined))) is Safety.UNSAFE
+    assert verdict(gadgets.whole(by_inst + b"N")) is Safety.SAFE
+
+
 def test_a_method_of_a_class_is_a_look_up() -> None:
     get = gadgets.name("builtins", "getattr")
     fine = gadgets.call(get, gadgets.name("zoneinfo", "ZoneInfo"), gadgets.text("_unpickle"))

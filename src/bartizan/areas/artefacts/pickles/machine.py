@@ -244,8 +244,7 @@ class Machine(Stream):
         raise Stuck("a constant is called")
 
     def _attribute(self, target: Global, name: str, pos: int) -> Global:
-        """`getattr` of a global by a constant is a look-up like any other; the global itself goes nowhere else by it."""
-        target.called += 1
+        """`getattr` of a global by a constant is a look-up like any other."""
         found = self._global(target.module, f"{target.name}.{name}")
         self._use(found, UseKind.REFERENCE, pos)
         found.pushed += 1
@@ -279,7 +278,9 @@ class Machine(Stream):
 
     def _inst(self, pos: int) -> int:
         found, end = self._names(pos + 1)
-        self.stack.append(self._instance(found, self._pop_mark(), pos))
+        found.pushed += 1
+        args = self._pop_mark()
+        self.stack.append(self._instance(found, args, pos))
         return end
 
     def _instance(self, cls: Value, args: list[Value], pos: int) -> Value:
