@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bartizan.areas.evasion.net_files import is_net
 from bartizan.areas.evasion.tasks import PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
@@ -24,7 +25,7 @@ _DRAWS = 10
 
 
 def _has_pixels(node: Asset, _: Any) -> bool:
-    return node.task in PICTURES | _OTHERS
+    return node.task in PICTURES | _OTHERS and not is_net(node)
 
 
 @check(

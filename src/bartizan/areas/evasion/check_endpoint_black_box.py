@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from bartizan.areas.evasion.tasks import PICTURES
+from bartizan.areas.evasion.tasks import NO_ROWS, PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Attacker, Finding, Job, Knowledge, Measure, Verdict, about_of
 from bartizan.model.statistics import clopper_pearson, judge
-from bartizan.model.system import Actor, Asset, Kind, Phase, Task
+from bartizan.model.system import Actor, Asset, Kind, Phase
 
 if TYPE_CHECKING:
     from bartizan.areas.evasion.endpoint_attack import Attacked
@@ -20,7 +20,6 @@ ENFORCED = "enforced_queries_per_day"
 """What a passing finding says where the endpoint was seen to refuse the question after its declared daily quota."""
 
 MOST_ROWS, FEWEST_ROWS = 60, 5
-_TEXTS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_GENERATION, Task.EMBEDDING, Task.REINFORCEMENT_LEARNING})
 
 
 def _can_be_asked(node: Asset, _: Any) -> bool:
@@ -73,7 +72,7 @@ def endpoint_black_box(
         raise InputError(what, place=target.at, cure="raise seconds or the quota for the test, or lower queries")
     for threat, asset in about:
         model = models.get(asset)
-        if model is None or model.task in _TEXTS:
+        if model is None or model.task in NO_ROWS:
             raise InputError(f"'{asset}' is no model of tables or images that it serves", place=target.at, cure="declare serves:")
         plan = Plan(rows=rows, queries=each, per_second=rate, eps=eps, k=k, images=model.task in PICTURES)
         yield _finding(job, (threat, asset), target, attacked(job, target, model, plan), (each, tolerance))

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from bartizan.areas.evasion.net_files import has_rows
 from bartizan.areas.evasion.tasks import PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Attacker, Finding, Job, Knowledge, Measure, Severity, Verdict, about_of
 from bartizan.model.statistics import Ruling, clopper_pearson, judge
-from bartizan.model.system import Asset, Kind, Phase, Task
+from bartizan.model.system import Asset, Kind, Phase
 
 INPUTS = 300
 """Most out-of-domain inputs of each kind."""
 
 LEAST_CONTROL = 0.1
 """Where fewer test rows than this share are answered above the threshold, the threshold says nothing about this model."""
-
-_OTHERS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_GENERATION, Task.EMBEDDING, Task.REINFORCEMENT_LEARNING})
-
-
-def _has_columns(node: Asset, _: Any) -> bool:
-    return node.task not in _OTHERS
 
 
 @check(
@@ -34,7 +28,7 @@ def _has_columns(node: Asset, _: Any) -> bool:
     extra="sklearn",
     cost=Cost.FAST,
     reads=["training_sets", "test_sets"],
-    applies=_has_columns,
+    applies=has_rows,
 )
 def out_of_domain(job: Job, target: Asset, *, threshold: float = 0.9, tolerance: float = 0.1) -> Iterator[Finding]:
     """Confident answers of a scikit-learn classifier to inputs far from its training data.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bartizan.areas.evasion.net_files import has_rows
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Attacker, Finding, Job, Knowledge, Measure, Severity, Verdict, about_of
 from bartizan.model.statistics import Ruling, clopper_pearson, judge, median_interval
-from bartizan.model.system import Asset, Kind, Output, Phase, Task
+from bartizan.model.system import Asset, Kind, Output, Phase
 
 if TYPE_CHECKING:
     from bartizan.areas.evasion.tabular_search import Asked, Flips
@@ -21,12 +22,6 @@ MAX_ROWS = 400
 EXAMPLES = 5
 """Flipped rows that the finding shows."""
 
-_OTHERS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_GENERATION, Task.EMBEDDING, Task.REINFORCEMENT_LEARNING})
-
-
-def _has_columns(node: Asset, _: Any) -> bool:
-    return node.task not in _OTHERS
-
 
 @check(
     "evasion.tabular_manipulation",
@@ -36,7 +31,7 @@ def _has_columns(node: Asset, _: Any) -> bool:
     extra="sklearn",
     cost=Cost.FAST,
     reads=["training_sets", "test_sets"],
-    applies=_has_columns,
+    applies=has_rows,
 )
 def tabular_manipulation(
     job: Job, target: Asset, *, k: int = 2, queries: int = 500, tolerance: float = 0.1, immutable: str = ""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bartizan.areas.evasion.net_files import has_rows
 from bartizan.areas.evasion.tasks import PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Attacker, Finding, Job, Knowledge, Measure, Verdict, about_of
 from bartizan.model.statistics import clopper_pearson, judge
-from bartizan.model.system import Asset, Kind, Phase, Task
+from bartizan.model.system import Asset, Kind, Phase
 
 if TYPE_CHECKING:
     from bartizan.areas.evasion.tabular_inputs import Ints, Prepared
@@ -20,14 +21,9 @@ MAX_ROWS = {True: 300, False: 60}
 """Most test rows that are attacked: images, tables."""
 
 DRAWS = 5
-_TEXTS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_GENERATION, Task.EMBEDDING, Task.REINFORCEMENT_LEARNING})
 
 Told = tuple[int, int, float, float, str, dict[str, float]]
 """Flipped, rows, the control's share, how far the stand-in agrees, the method and the budget."""
-
-
-def _has_numbers(node: Asset, _: Any) -> bool:
-    return node.task not in _TEXTS
 
 
 @check(
@@ -38,7 +34,7 @@ def _has_numbers(node: Asset, _: Any) -> bool:
     extra="sklearn",
     cost=Cost.FAST,
     reads=["training_sets", "test_sets"],
-    applies=_has_numbers,
+    applies=has_rows,
 )
 def transfer(job: Job, target: Asset, *, eps: float = 0.1, k: int = 2, answers: bool = False, tolerance: float = 0.1) -> Iterator[Finding]:
     """Decisions that flip under inputs made against a model of the attacker's own.

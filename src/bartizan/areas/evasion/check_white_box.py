@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bartizan.areas.evasion.net_files import is_net
+from bartizan.areas.evasion.net_files import has_rows
 from bartizan.areas.evasion.tasks import PICTURES
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Artefact, Attacker, Finding, Job, Knowledge, Measure, Severity, Verdict, about_of
 from bartizan.model.statistics import Ruling, clopper_pearson, judge
-from bartizan.model.system import Asset, Kind, Phase, Task
+from bartizan.model.system import Asset, Kind, Phase
 
 if TYPE_CHECKING:
     from bartizan.areas.evasion.tabular_whitebox import Broken, Problem
 
 MAX_ROWS = 500
 """Most test rows that are attacked."""
-
-_TEXTS = frozenset({Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.IMAGE_GENERATION, Task.EMBEDDING, Task.REINFORCEMENT_LEARNING})
-
-
-def _has_numbers(node: Asset, _: Any) -> bool:
-    return node.task not in _TEXTS and not is_net(node)
 
 
 @check(
@@ -35,7 +29,7 @@ def _has_numbers(node: Asset, _: Any) -> bool:
     extra="sklearn",
     cost=Cost.FAST,
     reads=["training_sets", "test_sets"],
-    applies=_has_numbers,
+    applies=has_rows,
 )
 def white_box(job: Job, target: Asset, *, eps: float = 0.1, norm: str = "linf", tolerance: float = 0.1) -> Iterator[Finding]:
     """Decisions of a scikit-learn model that flip under small changes made with its weights.
