@@ -27,9 +27,7 @@ REASONS_SHOWN = 4
 COLOURS = {"safe": "green", "needs-policy": "yellow", "unsafe": "red"}
 
 EPILOG = """\b
-Examples:
-  bartizan scan model.pt
-  bartizan scan models/ --format sarif -o scan.sarif
+Example: bartizan scan models/ --format sarif -o scan.sarif
 \b
 Also:
 """

@@ -21,7 +21,7 @@ REACHING = re.compile(
 
 _SHELL = re.compile(r"^\s*(?:!|%%(?:bash|sh|script|system|cmd)|%(?:sx|system)\b)(.*)", re.M)
 _HARMLESS = re.compile(
-    r"^!?\s*(?:(?:python\d?(?:\.\d+)? -m )?pip3? (?:install|list|show|freeze)|conda install|ls|pwd|nvidia-smi|cat /proc/cpuinfo|head|wc|tree"
+    r"^!?\s*(?:(?:python\d?(?:\.\d+)? -m )?pip3? (?:install|list|show|freeze)|conda install|ls|pwd|nvidia-smi|head|wc|tree"
     r")\b[^;&|`$<>]*$"
 )
 
