@@ -414,3 +414,15 @@ def test_programs_and_unknown_bytes_are_for_somebody_to_look_at() -> None:
     assert not is_safe(bytes(range(256)), "model.bin")
     assert is_safe(b"\x89PNG\r\n\x1a\n" + bytes(50), "a.png")
     assert is_safe(b"", "empty")
+
+
+def test_polyglots_are_judged_under_every_reading() -> None:
+    bad = {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "content": {"module_path": "os", "function": "system"}}
+    schema = json.dumps(bad).encode()
+    assert is_unsafe(zipped([("archive/data.pkl", b"\x80\x02N."), ("archive/version", b"3"), ("schema.json", schema)]))
+    archive = zipped([("a.npy", b"")])
+    assert is_unsafe(onnx(tensors=outside("/etc/passwd")) + message(500, archive))
+    assert is_unsafe(saved_model("PyFunc") + message(500, archive))
+    assert not is_safe(b"import os\nos.system('id')\n" + archive, "handler.py")
+    hostile_h5 = h5(model_config=json.dumps({"class_name": "Sequential", "config": {"layers": [HOSTILE_LAYERS[0]]}}))
+    assert is_unsafe(b"\x80\x02N.".ljust(512, b"\0") + hostile_h5)

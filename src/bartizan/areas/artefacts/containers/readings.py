@@ -43,11 +43,13 @@ def inspect(piece: Piece, scope: Scope) -> None:
     for magic, module, function in BY_MAGIC:
         if piece.head(len(magic)) == magic:
             claimed = _other(module, function)(piece, scope) or claimed
-    claimed = claimed or _behind_user_block(piece, scope)
-    claimed = claimed or _other("safetensors", "read_safetensors")(piece, scope)
+    claimed = _behind_user_block(piece, scope) or claimed
+    claimed = _other("safetensors", "read_safetensors")(piece, scope) or claimed
     pickled = not _begins_as_zip(piece) and read_pickles(piece, scope, inspect, claimed=claimed or _is_text(piece))
     if not claimed and not pickled:
         _other("recognition", "read_other")(piece, scope)
+    else:
+        _other("recognition", "read_beside")(piece, scope)
 
 
 def _begins_as_zip(piece: Piece) -> bool:

@@ -41,9 +41,19 @@ def read_zip(piece: Piece, scope: Scope, inspect: Inspect) -> bool:
             done.add(key)
             _entry(entry, piece, scope, kind, inspect, wanted)
     scope.defined = outer
-    if kind in WHOLE:
-        importlib.import_module(WHOLE[kind]).judge_entries(wanted, scope)
+    for module in _whole(kind, wanted):
+        importlib.import_module(module).judge_entries(wanted, scope)
     return True
+
+
+def _whole(kind: str, wanted: dict[str, Piece]) -> list[str]:
+    """The modules that judge entries together: an archive can be several things at once."""
+    names = {name.lower() for name in wanted}
+    kinds = {kind} & set(WHOLE)
+    kinds |= {"skops"} if "schema.json" in names else set()
+    kinds |= {"keras"} if "config.json" in names else set()
+    kinds |= {"torchscript"} if any(name.endswith("constants.pkl") for name in names) else set()
+    return [WHOLE[kind] for kind in sorted(kinds)]
 
 
 def _entry(entry: Entry, piece: Piece, scope: Scope, kind: str, inspect: Inspect, wanted: dict[str, Piece]) -> None:
@@ -52,7 +62,7 @@ def _entry(entry: Entry, piece: Piece, scope: Scope, kind: str, inspect: Inspect
     inner = content(piece, entry, scope)
     if inner is None:
         return
-    if kind in WHOLE:
+    if entry.name.lower().endswith((".json", ".py", "constants.pkl")):
         wanted[entry.name] = inner
     if kind in _TORCH and is_storage(entry.name):
         inspect_storage(inner, scope)

@@ -47,6 +47,17 @@ def read_graph(piece: Piece, scope: Scope) -> bool:
     return _by_name(name, piece, scope)
 
 
+def read_hidden_graph(piece: Piece, scope: Scope) -> bool:
+    """Judge a graph in bytes that something else claims, too; what is no whole message is none."""
+    try:
+        top = list(islice(wire.fields(piece.data, 0, len(piece.data), scope), 100_000))
+    except wire.NotWire:
+        return False
+    if not (is_onnx(top) or is_saved_model(top, piece, scope) or _is_graph(top, piece, scope)):
+        return False
+    return read_graph(piece, scope)
+
+
 def _by_name(name: str, piece: Piece, scope: Scope) -> bool:
     """A message of no known structure: told only where the name promises a model."""
     if name == "fingerprint.pb":
@@ -82,9 +93,13 @@ def is_onnx(top: list[wire.Field]) -> bool:
     """The fields of ModelProto: ir_version (1), graph (7), operator sets (8), see onnx.proto."""
     numbers = {field.number for field in top}
     version = next((field for field in top if field.number == 1), None)
-    if version is None or version.kind != wire.VARINT or not 1 <= version.value <= 1000 or not numbers <= _ONNX_NUMBERS:
+    if version is None or version.kind != wire.VARINT or not 1 <= version.value <= 1000:
         return False
-    return 7 in numbers and all(field.kind == wire.BYTES for field in top if field.number in (7, 8, 14, 20, 25))
+    return (
+        7 in numbers
+        and (8 in numbers or numbers <= _ONNX_NUMBERS)
+        and all(field.kind == wire.BYTES for field in top if field.number in (7, 8, 14, 20, 25))
+    )
 
 
 def _is_tensor(top: list[wire.Field]) -> bool:
@@ -98,20 +113,19 @@ def _is_tensor(top: list[wire.Field]) -> bool:
 
 def is_saved_model(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:
     """The fields of SavedModel: schema version (1), graphs with their meta information (2), see saved_model.proto."""
-    if {field.number for field in top} != {1, 2} and {field.number for field in top} != {2}:
+    metas = [field for field in top if field.number == 2 and field.kind == wire.BYTES]
+    if not metas or any(field.kind != wire.VARINT for field in top if field.number == 1):
         return False
-    first = next(field for field in top if field.number == 2)
-    versions = [field for field in top if field.number == 1]
-    if first.kind != wire.BYTES or any(field.kind != wire.VARINT for field in versions):
-        return False
-    return _parses(piece, first, scope, {1, 2, 3, 4, 5, 6, 7})
+    return any(_has(piece, field, scope, 1, 2) or _has(piece, field, scope, 2) for field in metas[:_LOOKED_AT])
 
 
-def _parses(piece: Piece, field: wire.Field, scope: Scope, known: set[int]) -> bool:
+def _has(piece: Piece, field: wire.Field, scope: Scope, *wanted: int) -> bool:
+    """Is the field a message that has all `wanted` fields, as bytes?"""
     try:
-        return all(inner.number in known for inner in islice(wire.fields(piece.data, field.start, field.end, scope), _LOOKED_AT))
+        found = {inner.number for inner in wire.fields(piece.data, field.start, field.end, scope) if inner.kind == wire.BYTES}
     except wire.NotWire:
         return False
+    return found >= set(wanted)
 
 
 def _is_vocabulary(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:
@@ -132,6 +146,4 @@ def _is_vocabulary(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:
 def _is_graph(top: list[wire.Field], piece: Piece, scope: Scope) -> bool:
     """GraphDef of TensorFlow: nodes (1) of a name, an operator and inputs; a library (2), versions (4)."""
     nodes = [field for field in top if field.number == 1]
-    if not nodes or {field.number for field in top} - {1, 2, 3, 4, 5} or any(f.kind != wire.BYTES for f in nodes):
-        return False
-    return all(_parses(piece, field, scope, {1, 2, 3, 4, 5, 6, 7}) for field in nodes[:_LOOKED_AT])
+    return bool(nodes) and all(f.kind == wire.BYTES and _has(piece, f, scope, 1, 2) for f in nodes[:_LOOKED_AT])

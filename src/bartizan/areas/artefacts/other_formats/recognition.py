@@ -48,6 +48,19 @@ def read_other(piece: Piece, scope: Scope) -> bool:
     return _text_or_graph(head, piece, scope)
 
 
+def read_beside(piece: Piece, scope: Scope) -> bool:
+    """Judge what something that was recognised is besides: a graph with an archive behind it, source that is an archive, too."""
+    if piece.head(1) in _GRAPHS:
+        _reader("graphs", "read_hidden_graph")(piece, scope)
+    if file_name(piece, scope).endswith((".py", ".pyw")):
+        _reader("source_code", "read_source")(piece, scope)
+    return True
+
+
+_GRAPHS = (b"\x08", b"\x0a", b"\x12", b"\x1a", b"\x22", b"\x2a", b"\x32", b"\x3a", b"\x42")
+"""First bytes of graphs in protobuf: the tags of their fields."""
+
+
 def _text_or_graph(head: bytes, piece: Piece, scope: Scope) -> bool:
     if not _is_text(head):
         if _reader("graphs", "read_graph")(piece, scope) or _tree_or_table(head, piece, scope):
