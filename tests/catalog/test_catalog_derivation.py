@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bartizan import manifest
 from bartizan.catalog import load
 from bartizan.model.system import AI_KINDS, Asset, Dataset, Kind, Stage, Subject, System, Zone
-from bartizan.model.traits import RELATIONS, TRAIT_KINDS
 from bartizan.model.system import Trust as TrustOf
 from bartizan.model.threats import ThreatModel
+from bartizan.model.traits import RELATIONS, TRAIT_KINDS
 from bartizan.threatmodel import threats_of
 
 CATALOG = load()

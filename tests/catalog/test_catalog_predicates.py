@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bartizan.catalog import predicates as p
 from bartizan.catalog.vocabulary import CONNECTIONS, FACTS
 from bartizan.model.errors import BartizanError, InputError, Place, UnknownName
-from bartizan.model.system import RELATIONS, TRAIT_KINDS, Asset, Authn, Kind, Level, Sensitivity
+from bartizan.model.system import Asset, Authn, Kind, Level, Sensitivity
+from bartizan.model.traits import RELATIONS, TRAIT_KINDS
 
 MODEL, ENDPOINT, DATASET, SYSTEM = (Kind.MODEL,), (Kind.ENDPOINT,), (Kind.DATASET,), (Kind.SYSTEM,)
 

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from bartizan.manifest.sections import NODES
-from bartizan.model.system import TRAIT_KINDS, Action, Asset, Kind, System
+from bartizan.model.system import Action, Asset, Kind, System
+from bartizan.model.traits import TRAIT_KINDS
 
 CREDIT = """\
 bartizan: 1
