@@ -115,7 +115,7 @@ def _finding(
 
 def _title(target: Asset, unsafe: list[tuple[str, Identified]], calls: list[tuple[str, LoadingCall]], verdict: Verdict) -> str:
     if verdict is Verdict.FAIL:
-        parts = [f"{len(unsafe)} files of {target.id} run code when loaded"] if unsafe else []
+        parts = [f"{len(unsafe)} files of {target.id} are in a format that can run code when loaded"] if unsafe else []
         parts += [f"{len(calls)} calls unpickle what they read"] if calls else []
         return ", ".join(parts)
     return f"Loading {target.id} runs no code" if verdict is Verdict.PASS else f"The format of {target.id} is not known"
