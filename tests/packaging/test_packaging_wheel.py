@@ -64,7 +64,24 @@ print(missing)
 """
     done = run(bare / "python", "-c", code)
     assert done.returncode == 0, done.stderr
-    extras = {"pandas", "sklearn", "skops", "scipy", "joblib", "pyarrow", "torch", "veritas", "xgboost", "lightgbm", "PIL"}
+    extras = {
+        "numba",
+        "onnx",
+        "safetensors",
+        "blake3",
+        "sigstore",
+        "pandas",
+        "sklearn",
+        "skops",
+        "scipy",
+        "joblib",
+        "pyarrow",
+        "torch",
+        "veritas",
+        "xgboost",
+        "lightgbm",
+        "PIL",
+    }
     for module, name in eval(done.stdout):
         assert name.partition(".")[0] in extras, f"{module} needs undeclared {name}"
         room = module.split(".")[1]
