@@ -19,7 +19,8 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from bartizan.areas.artefacts.formats import identify
-from bartizan.areas.artefacts.loading_calls import loading_calls
+from bartizan.methods.python_source import parsed
+from bartizan.methods.unsafe_loading import loading_calls
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Severity, Verdict
 from bartizan.model.system import Asset, Format, Kind
@@ -198,8 +199,8 @@ def f(pickle):
 
 
 def test_unsafe_calls_are_found_under_any_name() -> None:
-    assert [call.line for call in loading_calls(UNSAFE_CODE)] == [6, 7, 8, 9, 10, 11, 14]
-    assert loading_calls(SAFE_CODE) == ()
+    assert [call.line for call in loading_calls(parsed("a.py", UNSAFE_CODE))] == [6, 7, 8, 9, 10, 11, 14]
+    assert loading_calls(parsed("a.py", SAFE_CODE)) == ()
 
 
 def test_check_fails_on_the_export_and_on_the_code_that_loads_it(run_check, tmp_path: Path, model: LogisticRegression) -> None:

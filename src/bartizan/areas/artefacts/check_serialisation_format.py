@@ -15,7 +15,7 @@ from bartizan.model.system import Asset, Kind, Phase
 
 if TYPE_CHECKING:
     from bartizan.areas.artefacts.formats import Identified
-    from bartizan.areas.artefacts.loading_calls import LoadingCall
+    from bartizan.methods.unsafe_loading import LoadingCall
 
 SHOWN = 50
 """Most places that a finding points at."""
@@ -62,10 +62,17 @@ def _identified(job: Job, target: Asset) -> Iterator[tuple[str, Identified]]:
 
 def _calls(job: Job, target: Asset) -> tuple[list[tuple[str, LoadingCall]], list[str]]:
     """The unsafe loading calls in the code around the model, and the files that could not be parsed."""
-    from bartizan.areas.artefacts.loading_calls import python_sources
+    from bartizan.methods.python_source import UnreadableError, parsed
+    from bartizan.methods.unsafe_loading import loading_calls
 
-    found = list(python_sources(_sources(job, target)))
-    return [(name, call) for name, call in found if call], [name for name, call in found if call is None]
+    found: list[tuple[str, LoadingCall]] = []
+    unread: list[str] = []
+    for name, text in _sources(job, target):
+        try:
+            found += [(name, call) for call in loading_calls(parsed(name, text))]
+        except UnreadableError:
+            unread.append(name)
+    return found, unread
 
 
 def _sources(job: Job, target: Asset) -> Iterator[tuple[str, str]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from typing import Any
 
 from bartizan.areas.artefacts.containers.scope import MIB, Piece, Scope
-from bartizan.areas.artefacts.loading_calls import LoadingCall, UnreadableError, loading_calls, notebook_source
+from bartizan.methods.python_source import Source, UnreadableError, parsed, text_of
+from bartizan.methods.unsafe_loading import LoadingCall, loading_calls
 
 MAX_SOURCE = 4 * MIB
 
@@ -40,7 +40,8 @@ def read_source(piece: Piece, scope: Scope) -> bool:
 def _judge(text: str, piece: Piece, scope: Scope, where: str = "line") -> None:
     starts = _line_starts(text)
     try:
-        calls = [*loading_calls(text), *_at_import(text)]
+        source = parsed("source.py", text)
+        calls = [*loading_calls(source), *_at_import(source)]
     except UnreadableError as error:
         scope.unsure(f"the source cannot be parsed ({error})", piece, 0)
         return
@@ -57,14 +58,11 @@ def _line_starts(text: str) -> list[int]:
     return starts
 
 
-def _at_import(text: str) -> list[LoadingCall]:
+def _at_import(source: Source) -> list[LoadingCall]:
     """Calls of `REACHING` functions that run when the file is imported: outside functions."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ast.parse(text)
     names: dict[str, str] = {}
     found: list[LoadingCall] = []
-    stack: list[ast.AST] = list(reversed(tree.body))
+    stack: list[ast.AST] = list(reversed(source.tree.body))
     while stack:
         node = stack.pop()
         if isinstance(node, ast.Import):
@@ -99,14 +97,11 @@ def judge_notebook(notebook: dict[str, Any], piece: Piece, scope: Scope) -> None
     for number, cell in enumerate(notebook["cells"], 1):
         if not isinstance(cell, dict):
             continue
-        source = cell.get("source", "")
-        text = "".join(part for part in source if isinstance(part, str)) if isinstance(source, list) else str(source)
         if cell.get("cell_type") == "code":
-            _shell(text, number, piece, scope)
+            _shell(text_of(cell.get("source")), number, piece, scope)
         _outputs(cell, number, scope)
     try:
-        code = notebook_source(bytes(piece.data).decode("utf-8-sig", "replace"))
-        calls = loading_calls(code)
+        calls = loading_calls(parsed("notebook.ipynb", bytes(piece.data).decode("utf-8-sig", "replace")))
     except UnreadableError:
         scope.note("the notebook's code is no plain Python")
         return

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from bartizan.areas.dependencies.training_code.remarks import Rule
 from bartizan.methods.python_source import Source, called, keyword
+from bartizan.methods.unsafe_loading import loading_calls
 from bartizan.model.findings import Severity
 
 Found = Iterator[tuple[int, str]]
 
-UNPICKLERS = frozenset(
+PICKLERS = frozenset(
     {
         "pickle.load", "pickle.loads", "pickle.Unpickler", "_pickle.load", "_pickle.loads", "cPickle.load", "cPickle.loads",
         "cloudpickle.load", "cloudpickle.loads", "dill.load", "dill.loads", "dill.load_session", "joblib.load", "pandas.read_pickle",
@@ -28,29 +29,7 @@ _DATA_BUILDERS = frozenset({"csv", "json", "parquet", "text", "imagefolder", "au
 
 def unpickling(source: Source) -> Found:
     """Calls that run what a file says."""
-    for call in source.calls:
-        name = source.full_name(call.func)
-        if name in UNPICKLERS:
-            yield source.line(call), f"{name} runs whatever code the file names"
-        elif name in ("torch.load", "torch.hub.load_state_dict_from_url") and not _is(source, keyword(call, "weights_only"), True):
-            said = (
-                "weights_only is off" if keyword(call, "weights_only") is not None else "weights_only is not set, and off before torch 2.6"
-            )
-            yield source.line(call), f"{name} runs whatever code the file names: {said}"
-        elif name == "numpy.load" and _is(source, keyword(call, "allow_pickle"), True):
-            yield source.line(call), "numpy.load with allow_pickle runs whatever code the file names"
-        elif name in ("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load") and not _safe_yaml(source, call, name):
-            yield source.line(call), f"{name} builds any Python object that the text asks for"
-        elif called(call) == "load_model" and _is(source, keyword(call, "safe_mode"), False):
-            yield source.line(call), "safe_mode=False lets the file bring code along"
-        elif called(call) == "enable_unsafe_deserialization":
-            yield source.line(call), "enable_unsafe_deserialization lets every later load run code"
-
-
-def _safe_yaml(source: Source, call: ast.Call, name: str) -> bool:
-    loader = keyword(call, "Loader") or (call.args[1] if len(call.args) > 1 else None)
-    words = (source.full_name(loader) or "") if loader is not None else ""
-    return name in ("yaml.load", "yaml.load_all") and words.rpartition(".")[2] in ("SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader")
+    yield from ((call.line, f"{call.name} {call.why}") for call in loading_calls(source))
 
 
 def _is(source: Source, node: ast.expr | None, value: object) -> bool:
