@@ -1,5 +1,13 @@
-"""Quality of data: leakage between splits, and what else makes a measured score untrue."""
+"""Quality of data: wrong labels, outliers, duplicates, leakage between splits, and whom the data leaves out."""
 
 from bartizan.areas import offers
 
-__getattr__, __dir__ = offers(__name__, {"find_leakage": "bartizan.methods.row_overlap", "Leakage": "bartizan.methods.row_overlap"})
+__getattr__, __dir__ = offers(
+    __name__,
+    {
+        "find_leakage": "bartizan.methods.row_overlap",
+        "Leakage": "bartizan.methods.row_overlap",
+        "label_errors": "label_errors",
+        "LabelErrors": "label_errors",
+    },
+)
