@@ -1,0 +1,13 @@
+"""The passport of a data set: what it holds, to the row, in a signed statement of a few kilobytes whatever its size.
+
+reading      tables, lines of text and plain files as streams of Arrow batches
+encoding     the canonical bytes of rows and columns: the same for every file format that can hold them
+trees        Merkle trees (RFC 9162) over rows, files and lineage, with paths
+row_set      the rows as a set, so that it can be proved that one is gone
+recording    one pass over the data: everything that a passport says
+statement    the passport as in-toto statement, its details beside it, the chain of hand-overs
+verifying    is this data what the passport says?
+difference   what changed between two passports, in words
+proving      a row is in, a row is gone: proofs that need nothing but themselves and the passport
+croissant    the passport as Croissant (JSON-LD) with the fields for responsible AI
+"""

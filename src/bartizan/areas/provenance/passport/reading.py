@@ -1,0 +1,201 @@
+"""Tables, lines of text and plain files as streams of Arrow batches, a few megabytes at a time.
+
+A csv file says nothing of types, so they are found the way that depends on its content alone: every column starts as what its first
+megabytes look like and is widened (integer, boolean, number, text, bytes) as soon as one value does not fit; then reading starts anew.
+Dates stay text unless the caller gives a type. Only an empty cell without quotes is null: "NA" is a value.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import csv, json, parquet
+
+from bartizan.areas.provenance.passport.encoding import type_name
+from bartizan.model.errors import InputError, one_line
+
+BATCH = 65_536
+"""Most rows of a batch."""
+
+BLOCK = 4 * 1024 * 1024
+"""Bytes that are parsed at a time."""
+
+TABLES = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
+    ".arrow": "arrow", ".feather": "arrow", ".txt": "text", ".text": "text", ".md": "text", ".log": "text",
+}  # fmt: skip
+PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+
+_WIDER = {"null": pa.int64(), "int64": pa.bool_(), "bool": pa.float64(), "double": pa.string(), "string": pa.binary()}
+_COLUMN = re.compile(r"In CSV column #(\d+)")
+
+
+class Widened(Exception):
+    """A value did not fit the type that its column was read with: read again with `types`."""
+
+    def __init__(self, types: Mapping[str, Any]) -> None:
+        self.types = dict(types)
+        super().__init__("a column is of another type than it seemed")
+
+
+def format_of(name: str) -> tuple[str, str | None]:
+    """(format, compression) by the name of a file; the format `file` is one that is not read into rows."""
+    suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
+    packed = PACKED.get(suffixes[-1]) if suffixes else None
+    last = suffixes[-2] if packed and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
+    kind = TABLES.get(last, "file")
+    return ("file", None) if packed and kind in ("file", "parquet", "arrow") else (kind, packed)
+
+
+def logical_name(name: str) -> str:
+    """The name without the endings that say how rows are encoded: `2026/loans.csv.gz` and `2026/loans.parquet` are both `2026/loans`."""
+    kind, packed = format_of(name)
+    if kind == "file":
+        return name
+    for _ in range(2 if packed else 1):
+        name = name[: -len(PurePosixPath(name).suffix)]
+    return name
+
+
+class Table:
+    """One file as a stream of batches. `types` are Arrow types by column that are known already; `schema` is there once reading began."""
+
+    def __init__(self, path: Path, kind: str, packed: str | None, types: Mapping[str, Any] | None = None) -> None:
+        self.path, self.kind, self.packed = path, kind, packed
+        self.types = dict(types or {})
+        self.schema: Any = None
+
+    def batches(self) -> Iterator[Any]:
+        """The batches of at most `BATCH` rows. Raises `Widened`, `InputError`."""
+        try:
+            for batch in getattr(self, f"_{'csv' if self.kind == 'tsv' else self.kind}")():
+                self._accept(batch.schema)
+                for start in range(0, batch.num_rows, BATCH):
+                    yield batch.slice(start, BATCH)
+        except (pa.ArrowException, OSError, EOFError) as error:
+            raise InputError(f"cannot be read as {self.kind}: {one_line(str(error), 200)}", place=self.path.name) from None
+
+    def _accept(self, schema: Any) -> None:
+        if self.schema is not None:
+            return
+        names = schema.names
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise InputError(f"has two columns named '{one_line(twice, 80)}'", place=self.path.name, cure="rename one")
+        self.schema = schema
+
+    def fields(self) -> list[list[str]]:
+        """[name, canonical type] of each column; empty before reading and for a file without a head."""
+        return [[field.name, type_name(field.type)] for field in self.schema] if self.schema is not None else []
+
+    def _stream(self) -> Any:
+        return pa.input_stream(str(self.path), compression=self.packed, buffer_size=1 << 20)
+
+    def _csv(self) -> Iterator[Any]:
+        if not self._begins():
+            return
+        read = csv.ReadOptions(block_size=BLOCK)
+        parse = csv.ParseOptions(delimiter="\t" if self.kind == "tsv" else ",", newlines_in_values=True)
+        self._settle(read, parse)
+        convert = csv.ConvertOptions(column_types=self.types, **_NULLS)
+        try:
+            with closing(self._stream()) as stream, csv.open_csv(stream, read, parse, convert) as reader:
+                self._accept(reader.schema)
+                yield from reader
+        except pa.ArrowInvalid as error:
+            raise self._wider(error) from None
+
+    def _begins(self) -> bool:
+        with closing(self._stream()) as stream:
+            return bool(stream.read(1))
+
+    def _settle(self, read: Any, parse: Any) -> None:
+        try:
+            with closing(self._stream()) as stream, csv.open_csv(stream, read, parse, csv.ConvertOptions(**_NULLS)) as reader:
+                found = reader.schema
+        except pa.ArrowInvalid as error:
+            raise InputError(f"cannot be read as {self.kind}: {one_line(str(error), 200)}", place=self.path.name) from None
+        self._accept(found)
+        self.types = {field.name: self.types.get(field.name, _untimed(field.type)) for field in found}
+        self.schema = None
+
+    def _wider(self, error: Exception) -> Exception:
+        found = _COLUMN.search(str(error))
+        names = list(self.types)
+        if found is None or int(found[1]) >= len(names):
+            return error
+        name = names[int(found[1])]
+        wider = _WIDER.get(str(self.types[name]))
+        return Widened(self.types | {name: wider}) if wider is not None else error
+
+    def _jsonl(self) -> Iterator[Any]:
+        wanted = None
+        for block in self._blocks():
+            found = json.read_json(io.BytesIO(block)).schema
+            found = pa.schema([(f.name, _untimed(f.type)) for f in found])
+            wanted = found if wanted is None else pa.unify_schemas([wanted, found], promote_options="permissive")
+        if wanted is None:
+            return
+        options = json.ParseOptions(explicit_schema=wanted, unexpected_field_behavior="error")
+        for block in self._blocks():
+            table = json.read_json(io.BytesIO(block), parse_options=options).select(wanted.names)
+            yield from table.to_batches()
+
+    def _text(self) -> Iterator[Any]:
+        schema = pa.schema([("line", pa.binary())])
+        for block in self._blocks():
+            lines = block.split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            yield pa.record_batch([pa.array(lines, pa.binary())], schema=schema)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """The file in blocks that end with a line."""
+        with closing(self._stream()) as stream:
+            rest = b""
+            while data := stream.read(BLOCK):
+                end = data.rfind(b"\n") + 1
+                if end:
+                    yield rest + data[:end]
+                    rest = data[end:]
+                else:
+                    rest += data
+                if len(rest) > 64 * BLOCK:
+                    raise InputError("has a line of more than 256 MB", place=self.path.name)
+            if rest.strip() or (rest and self.kind == "text"):
+                yield rest
+
+    def _parquet(self) -> Iterator[Any]:
+        with parquet.ParquetFile(self.path, pre_buffer=False) as file:
+            self._accept(file.schema_arrow)
+            yield from file.iter_batches(batch_size=BATCH)
+
+    def _arrow(self) -> Iterator[Any]:
+        with pa.memory_map(str(self.path)) as source:
+            if source.read(6) == b"ARROW1":
+                file = pa.ipc.open_file(source)
+                self._accept(file.schema)
+                yield from (file.get_batch(n) for n in range(file.num_record_batches))
+            else:
+                source.seek(0)
+                yield from pa.ipc.open_stream(source)
+
+
+_NULLS: dict[str, Any] = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": False}
+
+
+def _untimed(kind: Any) -> Any:
+    """The type with text in place of dates and times that were guessed from text."""
+    if pa.types.is_temporal(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_untimed(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(f.name, _untimed(f.type)) for f in kind])
+    return kind
