@@ -38,12 +38,15 @@ def main() -> int:
     say("3. Assess: attack and inspect the data, the model, the running service and the infrastructure")
     with service(declared_url()):
         code = run([*BARTIZAN, "assess", EXAMPLE], allowed=(0, 1))
-    say("4. Proof: the record verifies offline; reports for people and machines")
+    say("4. What would loading the model files do? Nothing is loaded to tell")
+    run([*BARTIZAN, "scan", EXAMPLE / "models"], allowed=(0, 1))
+    say("5. Proof: the record verifies offline; reports for people and machines; the bill of materials")
     run([*BARTIZAN, "verify", EXAMPLE], allowed=(0,))
     OUT.mkdir(parents=True, exist_ok=True)
     for name in ("report.html", "report.md", "report.json", "findings.sarif"):
         run([*BARTIZAN, "report", EXAMPLE, "-o", OUT / name], allowed=(0,))
     run([*BARTIZAN, "bundle", EXAMPLE, "-o", OUT / "audit.bartizan.zip"], allowed=(0,))
+    run([*BARTIZAN, "bom", "write", EXAMPLE, "-o", OUT / "bom.cdx.json"], allowed=(0,))
     if not options.one:
         hardening()
     shown = OUT.relative_to(ROOT)
@@ -54,7 +57,7 @@ def main() -> int:
 
 def hardening() -> None:
     """Assess the second example: the same task with a plain and with a hardened net."""
-    say("5. A second system: a net that reads digits, before and after it was trained on attacked images")
+    say("6. A second system: a net that reads digits, before and after it was trained on attacked images")
     run([sys.executable, IMAGES / "prepare.py"], allowed=(0,))
     run([*BARTIZAN, "assess", IMAGES], allowed=(0, 1))
     run([*BARTIZAN, "report", IMAGES, "-o", OUT / "images.html"], allowed=(0,))
