@@ -62,7 +62,7 @@ def command(path: Path, output: Path | None, who: dict[str, Any], what: dict[str
     from bartizan.cli.hashing import bar, remembered
 
     signature = output or (path.resolve().with_name(f"{path.resolve().name}.sig") if path.name in ("", "..") else _beside(path))
-    key = _key(**who)
+    key = signing_key(**who)
     if key is None:
         from bartizan.adapters import sigstore_keyless
 
@@ -81,7 +81,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.sig")
 
 
-def _key(key: Path | None, new_key: str | None, password_env: str | None, keyless: bool) -> PrivateKey | None:
+def signing_key(key: Path | None, new_key: str | None, password_env: str | None, keyless: bool) -> PrivateKey | None:
+    """The key that the options of `key_options` name, made where asked for; None for signing without one. Raises `InputError`."""
     from bartizan.areas.provenance.signing.keys import PrivateKey, create
 
     if (key is None) != keyless:

@@ -36,10 +36,24 @@ CONTEXT: dict[str, Any] = {
 MANY = 200
 """Files beyond which the folder is described as a set, not file by file."""
 
-_MEDIA = {"csv": "text/csv", "tsv": "text/tab-separated-values", "jsonl": "application/jsonlines", "parquet": "application/vnd.apache.parquet",
-          "arrow": "application/vnd.apache.arrow.file", "text": "text/plain"}  # fmt: skip
-_TYPES = (("int", "sc:Integer"), ("uint", "sc:Integer"), ("float", "sc:Float"), ("decimal", "sc:Float"), ("bool", "sc:Boolean"),
-          ("date", "sc:Date"), ("timestamp", "sc:DateTime"), ("time", "sc:Time"))  # fmt: skip
+_MEDIA = {
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "jsonl": "application/jsonlines",
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.file",
+    "text": "text/plain",
+}
+_TYPES = (
+    ("int", "sc:Integer"),
+    ("uint", "sc:Integer"),
+    ("float", "sc:Float"),
+    ("decimal", "sc:Float"),
+    ("bool", "sc:Boolean"),
+    ("date", "sc:Date"),
+    ("timestamp", "sc:DateTime"),
+    ("time", "sc:Time"),
+)
 
 RAI = ("dataCollection", "dataBiases", "dataLimitations", "dataUseCases", "dataSocialImpact", "personalSensitiveInformation",
        "dataAnnotationProtocol", "dataPreprocessingProtocol", "dataReleaseMaintenancePlan")  # fmt: skip

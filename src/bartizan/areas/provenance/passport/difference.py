@@ -165,10 +165,8 @@ def _matched(
     old: Sequence[FileRecord], new: Sequence[FileRecord]
 ) -> tuple[list[tuple[FileRecord, FileRecord]], list[FileRecord], list[FileRecord]]:
     """Pairs by name, then by logical name, then by content; and what stays alone on either side."""
-    pairs: list[tuple[FileRecord, FileRecord]] = []
     left, right = {f.name: f for f in old}, {f.name: f for f in new}
-    for name in [name for name in left if name in right]:
-        pairs.append((left.pop(name), right.pop(name)))
+    pairs = [(left.pop(name), right.pop(name)) for name in list(left) if name in right]
     keys: tuple[Callable[[FileRecord], str], ...] = (lambda f: logical_name(f.name), lambda f: str(_content(f)))
     for key in keys:
         waiting = {key(f): f for f in right.values()}

@@ -40,7 +40,7 @@ class Column(NamedTuple):
 
 
 def type_name(kind: Any, depth: int = 0) -> str:
-    """The canonical name of an Arrow type; types that differ in encoding alone have the same. Raises `InputError` for one we do not read."""
+    """The canonical name of an Arrow type; types that differ in encoding alone have the same. Raises `InputError` for others."""
     if depth > MAX_DEPTH:
         raise InputError(f"a column is nested deeper than {MAX_DEPTH} levels")
     t = pa.types
@@ -226,14 +226,11 @@ def _valid(array: Any) -> Bytes:
 
 
 def _width(kind: Any) -> int:
-    return int(kind.bit_width) // 8 if not pa.types.is_nested(kind) and hasattr(kind, "bit_width") and _sized(kind) else 0
-
-
-def _sized(kind: Any) -> bool:
+    """Bytes of a value; 0 where they differ."""
     try:
-        return bool(kind.bit_width)
+        return int(kind.bit_width) // 8
     except ValueError:
-        return False
+        return 0
 
 
 def _is_list(kind: Any) -> bool:

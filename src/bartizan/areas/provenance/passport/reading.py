@@ -78,7 +78,7 @@ class Table:
                 self._accept(batch.schema)
                 for start in range(0, batch.num_rows, BATCH):
                     yield batch.slice(start, BATCH)
-        except (pa.ArrowException, OSError, EOFError) as error:
+        except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
             raise InputError(f"cannot be read as {self.kind}: {one_line(str(error), 200)}", place=self.path.name) from None
 
     def _accept(self, schema: Any) -> None:

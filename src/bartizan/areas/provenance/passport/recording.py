@@ -147,12 +147,19 @@ def record(
 
 
 def file_record(
-    name: str, place: Path, digest: Digest, into: RowSet, types: Mapping[str, Any], listener: Callable[[int], None] | None = None
+    name: str,
+    place: Path,
+    digest: Digest,
+    into: RowSet,
+    types: Mapping[str, Any],
+    listener: Callable[[int], None] | None = None,
+    *,
+    whole: bool = False,
 ) -> FileRecord:
-    """The record of one file; the hashes of its rows go `into` the set."""
+    """The record of one file; the hashes of its rows go `into` the set. With `whole` it is one row, whatever its name says."""
     kind, packed = format_of(place.name if name == WHOLE else name)
     base: dict[str, Any] = {"name": name, "size": digest.size, "sha256": digest.hex, "tree": digest.tree.root if digest.tree else ""}
-    if kind == "file":
+    if whole or kind == "file":
         leaf = leaf_hash(b"file" + bytes.fromhex(digest.hex))
         into.add(leaf)
         return FileRecord(format="file", rows=1, root=leaf.hex(), **base)

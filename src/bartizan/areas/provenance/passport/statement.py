@@ -198,7 +198,7 @@ def write(path: Path, passport: Passport, details: Details, key: PrivateKey) -> 
 
 
 def hand_over(path: Path, key: PrivateKey, to: PublicKey, name: str, at: str, why: str = "") -> HandOver:
-    """Append to the passport at `path` that the holder of `key` hands the data on to `to`. Raises `EvidenceError` where another holds it."""
+    """Append to the passport at `path` that the holder of `key` hands the data on to `to`. Raises `EvidenceError` if another holds it."""
     held = read(path, None, details=False)
     if held.holder != key.public.id:
         raise EvidenceError(f"is held by key {held.holder[:16]}…, not by yours ({key.public.id[:16]}…)", place=str(path))

@@ -16,7 +16,7 @@ from bartizan.areas.provenance.signing.files import Listing, listing
 from bartizan.areas.provenance.signing.hashing import digests_of
 from bartizan.areas.provenance.signing.keys import PublicKey
 from bartizan.areas.provenance.signing.names import WHOLE
-from bartizan.model.errors import EvidenceError, one_line
+from bartizan.model.errors import EvidenceError, InputError, one_line
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +75,10 @@ def _now(details: Details, files: dict[str, Path], found: Listing, content: bool
         told = None if listener is None else (lambda rows, name=name, number=number: listener(name, rows, number))
         types = _types(before)
         with RowSet() as rows:
-            made.append(file_record(name, files[name], digest, rows, types, told))
+            try:
+                made.append(file_record(name, files[name], digest, rows, types, told))
+            except InputError:  # what was a table is none any more, which is a difference as well
+                made.append(file_record(name, files[name], digest, rows, types, told, whole=True))
     return Details(files=tuple(made), parents=details.parents, ignored=details.ignored)
 
 
