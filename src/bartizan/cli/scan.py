@@ -13,6 +13,7 @@ import click
 from bartizan.cli.options import format_option, write
 
 if TYPE_CHECKING:
+    from bartizan.areas.artefacts.pickles import Policy
     from bartizan.areas.artefacts.reports import FileReport, ScanReport
 
 KINDS: dict[str, tuple[str, str]] = {
@@ -63,7 +64,7 @@ def command(paths: tuple[str, ...], form: str, output: Path | None, policies: tu
     from bartizan.areas.artefacts.scan import VERSION, scan
     from bartizan.areas.artefacts.scan_cache import ScanCache, default_folder
 
-    policy = Policy.shipped().with_(policies) if policies else Policy.shipped()
+    policy = _with(policies) if policies else Policy.shipped()
     cache = None if no_cache else ScanCache(default_folder(), policy.digest, VERSION)
     report = scan(paths, policy=policy, workers=workers, cache=cache, listener=_Ticker() if sys.stderr.isatty() else None)
     if sys.stderr.isatty():
@@ -76,6 +77,17 @@ def command(paths: tuple[str, ...], form: str, output: Path | None, policies: tu
             click.echo("bartizan: there is no file here", err=True)
         return 2
     return 0 if report.verdict is Safety.SAFE else 1
+
+
+def _with(paths: tuple[Path, ...]) -> Policy:
+    """The shipped policy and the files, whose signatures hold and whose packages are installed as they were read."""
+    from bartizan.areas.artefacts.policy_compiler.signed import installed, with_policies
+    from bartizan.cli.policy import known_keys
+
+    policy, notes = with_policies(paths, keys=known_keys(), environment=installed())
+    for note in notes:
+        click.echo(f"bartizan: {note}", err=True)
+    return policy
 
 
 class _Ticker:

@@ -1,0 +1,10 @@
+"""Derives from the files of an installed package or a wheel which of its names a pickle may use, in which ways: a policy, signed and pinned.
+
+`sources` finds files, `modules` resolves names, `bodies` says what a function leads to, `shapes` and `tampering` what classes are, `uses`
+decides, `compiling` writes it down, `signed` seals it, `changes` says what differs between two. No code of the package is imported or run.
+"""
+
+from bartizan.areas.artefacts.policy_compiler.compiling import compile_policy
+from bartizan.areas.artefacts.policy_compiler.sources import Environment
+
+__all__ = ["Environment", "compile_policy"]
