@@ -17,7 +17,7 @@ from bartizan.model.system import Asset, Dataset, Kind, Phase
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bartizan.methods.row_overlap import Leakage
+    from bartizan.areas.quality.table_leakage import TableLeakage
 
 SHOWN = 20
 """Most rows that a finding points at."""
@@ -27,6 +27,7 @@ KINDS = {
     "retyped": "identical but for case or white space",
     "relabelled": "identical but for the label",
     "near": "with every number within the tolerance",
+    "near_text": "with nearly the same text",
 }
 
 
@@ -38,14 +39,16 @@ KINDS = {
     phases={Phase.DATA},
     extra="data",
     reads=["training_sets", "test_sets"],
+    version="2",
 )
 def split_leakage(job: Job, target: Asset, *, tolerance: float = 0.0, near: float = 0.01) -> Iterator[Finding]:
     """Rows of the test split that also stand in the training split, exactly or nearly.
 
     Compares every row of each held-out table of a model with every row of its training tables: identical cells, cells that differ by
-    case or white space, rows that differ in the label alone, and rows whose numbers are all within `near` of their column's spread.
-    Columns may be reordered or renamed; running numbers are ignored. `tolerance` is the share of leaked rows that is accepted. The share
-    of twins within the training data itself shows what honest coincidence would give.
+    case or white space, rows that differ in the label alone, rows whose numbers are all within `near` of their column's spread, and rows
+    whose texts are nearly the same. Columns may be reordered or renamed; running numbers are ignored. Sets of pictures are compared by
+    what they show, so that a picture saved again is found. `tolerance` is the share of leaked rows that is accepted. The share of twins
+    within the training data itself shows what honest coincidence would give.
     """
     training = [
         n for n in job.related if isinstance(n, Dataset) and n.id in (target.trained_on or ()) and n.id not in (target.tested_on or ())
@@ -54,12 +57,24 @@ def split_leakage(job: Job, target: Asset, *, tolerance: float = 0.0, near: floa
     if not training or not held_out:
         cure = f"name its data sets in {'tested_on' if training else 'trained_on'}"
         raise InputError(f"the {'test' if training else 'training'} data of '{target.id}' is not declared", place=target.at, cure=cure)
-    frames = {node.id: _read(job, node) for node in training}
-    findings = {node.id: _judged(job, node, [(n, frames[n.id]) for n in training], tolerance, near) for node in held_out}
+    if any(_is_pictures(job, node) for node in (*training, *held_out)):
+        from bartizan.areas.quality.picture_leakage import judged
+
+        findings = {node.id: judged(job, node, training, tolerance) for node in held_out}
+    else:
+        frames = {node.id: _read(job, node) for node in training}
+        findings = {node.id: _judged(job, node, [(n, frames[n.id]) for n in training], tolerance, near) for node in held_out}
     for threat, asset in about_of(job):
         for node_id, finding in findings.items():
             if asset == node_id or asset not in findings:
                 yield msgspec.structs.replace(finding, threat=threat, asset=asset)
+
+
+def _is_pictures(job: Job, node: Dataset) -> bool:
+    if node.uri is None:
+        return False
+    path = local_path(job.root, node.uri, node.at)
+    return path.is_dir() or path.suffix.lower() == ".npz"
 
 
 def _read(job: Job, node: Dataset) -> pd.DataFrame:
@@ -75,15 +90,15 @@ def _read(job: Job, node: Dataset) -> pd.DataFrame:
 
 
 def _judged(job: Job, target: Dataset, training: list[tuple[Dataset, pd.DataFrame]], tolerance: float, near: float) -> Finding:
-    from bartizan.methods.row_overlap import find_leakage
+    from bartizan.areas.quality.table_leakage import table_leakage
 
     probe = _read(job, target)
-    results = [(n, find_leakage(frame, probe, label=target.label or n.label, tolerance=near, seed=job.seed)) for n, frame in training]
+    results = [(n, table_leakage(frame, probe, label=target.label or n.label, tolerance=near, seed=job.seed)) for n, frame in training]
     name = shown(job.root, local_path(job.root, target.uri or "", target.at))
     return _finding(job, target, results, tolerance, _places(name, probe, results))
 
 
-def _places(name: str, probe: pd.DataFrame, results: list[tuple[Dataset, Leakage]]) -> tuple[Place, ...]:
+def _places(name: str, probe: pd.DataFrame, results: list[tuple[Dataset, TableLeakage]]) -> tuple[Place, ...]:
     """The lines of the first leaked rows, where rows and lines of the file go together."""
     rows = sorted({int(row) for _, result in results for row in (result.partner >= 0).nonzero()[0][:SHOWN]})[:SHOWN]
     if not rows or not name.lower().endswith((".csv", ".tsv", ".tab")):
@@ -99,7 +114,9 @@ def _share(name: str, k: int, n: int, confidence: float, **more: Any) -> Measure
     return Measure(name=name, value=k / n, low=low, high=high, confidence=confidence, n=n, k=k, unit="share of rows", **more)
 
 
-def _finding(job: Job, target: Dataset, results: list[tuple[Dataset, Leakage]], tolerance: float, places: tuple[Place, ...]) -> Finding:
+def _finding(
+    job: Job, target: Dataset, results: list[tuple[Dataset, TableLeakage]], tolerance: float, places: tuple[Place, ...]
+) -> Finding:
     import numpy as np
 
     n = len(results[0][1].partner)
@@ -128,7 +145,7 @@ def _finding(job: Job, target: Dataset, results: list[tuple[Dataset, Leakage]], 
     )
 
 
-def _reasons(results: list[tuple[Dataset, Leakage]], found: str, chance: float, verdict: Verdict) -> Iterator[str]:
+def _reasons(results: list[tuple[Dataset, TableLeakage]], found: str, chance: float, verdict: Verdict) -> Iterator[str]:
     yield f"Of these rows: {found}." if found else "No row has a counterpart, equal or within the tolerance."
     table = results[0][1].columns
     yield f"Compared on {len(table.names)} columns" + (
@@ -153,7 +170,7 @@ def _remedy(target: Dataset, verdict: Verdict) -> str:
     return f"Remove these rows from {target.id} or from training, split by person or record before any copy is made, and measure again."
 
 
-def _details(results: list[tuple[Dataset, Leakage]], rows: Any) -> dict[str, Any]:
+def _details(results: list[tuple[Dataset, TableLeakage]], rows: Any) -> dict[str, Any]:
     """Numbers of rows (from 0) with their partner in each training set; never their content, which may be personal."""
     return {
         "rows": [{"row": int(row), **{node.id: int(result.partner[row]) for node, result in results}} for row in rows],
