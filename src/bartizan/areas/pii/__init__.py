@@ -1,0 +1,13 @@
+"""Personal data and secrets: found in texts and tables, measured, taken out."""
+
+from bartizan.areas import offers
+
+__getattr__, __dir__ = offers(
+    __name__,
+    {
+        "Hit": "hits",
+        "scan_text": "scan",
+        "scan_texts": "scan",
+        "scan_pieces": "scan",
+    },
+)

@@ -1,0 +1,107 @@
+"""Finds what one telling character or word gives away: email addresses, IPv6 addresses, URLs with credentials, birthdays in words."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from bartizan.areas.pii.folding import LETTER
+from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.page import ALNUM, DIGITS, Page, _table
+from bartizan.methods.secret_shapes import literal
+
+_LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_LOCAL = _LATIN + DIGITS + chr(LETTER) + ".!_+-'&"
+_LOCAL_TABLE = _table(_LOCAL[:-1].replace(chr(LETTER), "") + "&", beyond=True)
+_A = f"{_LATIN}{DIGITS}{chr(LETTER)}"
+_DOMAIN = re.compile(rf"(?:[{_A}](?:[{_A}-]{{0,61}}[{_A}])?\.){{1,20}}(?:[{_LATIN}{chr(LETTER)}]{{2,24}}|xn--[a-z0-9]{{2,40}})(?![{_A}_@])")
+_FILES = frozenset({"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "html", "py", "json", "txt", "pdf", "mp4"})
+_HEX = _table("0123456789abcdefABCDEF:")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]+")
+_CREDENTIALS = re.compile(r"://([^\s/:@\"'<>\0]{1,256}):([^\s/@\"'<>\0]{1,256})@[A-Za-z0-9\xe9.:\[\]-]{0,255}[A-Za-z0-9\xe9\]]")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}\Z")
+_MONTHS = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez|ene|abr|ago|dic)[a-z]{0,7}"
+_BIRTHDAY = re.compile(
+    rf"(?i)[^0-9\0]{{0,32}}?((?<![0-9])[0-9]{{1,2}}(?:st|nd|rd|th|\.)?(?: of)? {_MONTHS}\.?,? (?:19|20)[0-9]{{2}}(?![0-9])"
+    rf"|(?<![a-z]){_MONTHS}\.? [0-9]{{1,2}}(?:st|nd|rd|th)?,? (?:19|20)[0-9]{{2}}(?![0-9]))"
+)
+_BIRTH = ("born", "birth", "dob", "geboren")
+
+
+def find(page: Page) -> Iterator[Hit]:
+    """Every hit of the kinds above, not yet free of overlaps. Linear in the length of the text."""
+    yield from _emails(page)
+    if "::" in page.flat or page.flat.count(":") > 6:
+        yield from _ipv6(page)
+    place = page.flat.find("://")
+    while place >= 0:
+        yield from _credentials(page, place)
+        place = page.flat.find("://", place + 3)
+    for word in _BIRTH:
+        if word in page.lower:
+            yield from _birthdays(page, word)
+
+
+def _emails(page: Page) -> Iterator[Hit]:
+    codes, flat = page.codes, page.flat
+    at = np.flatnonzero(codes == ord("@"))
+    at = at[_LOCAL_TABLE[codes[at - 1]] & ALNUM[codes[at + 1]]]
+    for place in at.tolist():
+        found = _DOMAIN.match(flat, place + 1, min(len(flat), place + 256))
+        if found is None or flat[max(0, found.end() - 5) : found.end()].rpartition(".")[2].lower() in _FILES:
+            continue
+        local = flat[max(0, place - 65) : place]
+        local = local[len(local.rstrip(_LOCAL)) :].lstrip(".'-&!+")
+        if local and len(local) <= 64 and ".." not in local and not local.endswith("."):
+            yield page.hit("email", place - len(local), found.end(), 0.9, "local part and a domain")
+
+
+def _ipv6(page: Page) -> Iterator[Hit]:
+    """Addresses of RFC 4291 with at least two groups and a digit: found by two colons within five places of each other."""
+    codes, flat = page.codes, page.flat
+    colons = np.flatnonzero(codes == ord(":"))
+    near = colons[:-1][np.diff(colons) <= 5]
+    near = near[(codes[near + 1] != ord(":")) | ((codes[near - 1] != ord(":")) & (codes[near + 2] != ord(":")))]
+    done = 0
+    for place in near.tolist():
+        if place < done:
+            continue
+        start = place
+        while start > max(done, place - 5) and _HEX[codes[start - 1]]:
+            start -= 1
+        found = _IPV6.match(flat, start)
+        if found is None:
+            continue
+        done = found.end()
+        written = found[0].rstrip(".")
+        written = written if written.endswith("::") else written.rstrip(":")
+        end = start + len(written)
+        if len(written) > 45 or flat[start - 1].isalnum() or flat[start - 1] in "_." or flat[end].isalnum() or flat[end] == "_":
+            continue
+        if any(c.isdigit() for c in written) and len(re.findall(r"[^:]+", written)) > 1 and _valid(written):
+            yield page.hit("ip_address", start, end, 0.85, "an address of RFC 4291")
+
+
+def _valid(written: str) -> bool:
+    try:
+        ipaddress.IPv6Address(written)
+    except ValueError:
+        return False
+    return True
+
+
+def _credentials(page: Page, place: int) -> Iterator[Hit]:
+    found = _CREDENTIALS.match(page.flat, place, place + 800)
+    scheme = _SCHEME.search(page.flat[max(0, place - 31) : place])
+    if found and scheme and literal(found[2]):
+        yield page.hit("url_with_credentials", place - len(scheme[0]), found.end(), 0.97, "a user name and a password before the host")
+
+
+def _birthdays(page: Page, word: str) -> Iterator[Hit]:
+    for place in page.places(word):
+        found = _BIRTHDAY.match(page.flat, place + len(word), place + 90)
+        if found:
+            yield page.hit("date_of_birth", *found.span(1), 0.85, "a date behind a word for birth")

@@ -1,0 +1,98 @@
+"""A text prepared for scanning: reduced to one byte a place, its runs of digits as arrays, and the words around a place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bartizan.areas.pii.folding import LETTER, Codes, fold
+from bartizan.areas.pii.hits import Hit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EDGE = "\0"
+"""What separates texts that are scanned together: no hit and no context reaches across it."""
+
+
+def _table(characters: str, *, beyond: bool = False) -> NDArray[np.bool_]:
+    table = np.zeros(256, dtype=np.bool_)
+    table[[ord(c) for c in characters]] = True
+    table[LETTER] = beyond
+    return table
+
+
+_UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+DIGITS = "0123456789"
+ALNUM = _table(DIGITS + _UPPER + _UPPER.lower(), beyond=True)
+LATIN = _table(_UPPER + _UPPER.lower())
+WORD = _table(DIGITS + _UPPER + _UPPER.lower() + "_", beyond=True)
+
+
+@dataclass
+class Page:
+    """One text, or several with `EDGE` between them. `hint` is what is known of all of it, such as the name of its column."""
+
+    text: str
+    hint: str = ""
+    flat: str = field(init=False)
+    codes: Codes = field(init=False)
+    """`text` reduced (`folding.fold`), with one `EDGE` before and three behind, so that every place has neighbours; see `hit`."""
+
+    def __post_init__(self) -> None:
+        flat, codes = fold(self.text)
+        self.flat = f"{EDGE}{flat}{EDGE}{EDGE}{EDGE}"
+        self.codes = np.concatenate((np.zeros(1, np.uint8), codes, np.zeros(3, np.uint8)))
+
+    def hit(self, kind: str, start: int, end: int, score: float, why: str) -> Hit:
+        """A hit at `flat[start:end]`, given in places of `text`."""
+        return Hit(kind, start - 1, end - 1, self.text[start - 1 : end - 1], score, why)
+
+    def before(self, start: int, length: int = 48) -> str:
+        """The hint, and what stands within `length` places before `start` in the same text."""
+        window = self.text[max(0, start - 1 - length) : start - 1]
+        cut = window.rfind(EDGE)
+        return f"{self.hint} {window[cut + 1 :]}" if self.hint else window[cut + 1 :]
+
+    def behind(self, end: int, length: int = 16) -> str:
+        """What stands within `length` places behind `end`; an `EDGE` in it ends every pattern."""
+        return self.flat[end : end + length]
+
+    @cached_property
+    def lower(self) -> str:
+        """`flat` in lower case."""
+        return self.flat.lower()
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The maximal runs of digits."""
+        digit = (self.codes - np.uint8(48)) < 10
+        edges = np.flatnonzero(digit[1:] != digit[:-1]) + 1
+        return Runs(self.codes, edges[::2], edges[1::2])
+
+    def places(self, word: str) -> list[int]:
+        """Every place of `word`, in lower case, in the text."""
+        return [found.start() for found in re.finditer(re.escape(word), self.lower)]
+
+
+class Runs:
+    """Runs of digits: `start`, `end` and `length` as arrays, of which run `i` covers `[start[i], end[i])`."""
+
+    def __init__(self, codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> None:
+        self.codes, self.start, self.end = codes, start, end
+        self.length = end - start
+
+    @cached_property
+    def lists(self) -> tuple[list[int], list[int]]:
+        """`start` and `end` as lists, which are faster to read one by one."""
+        return self.start.tolist(), self.end.tolist()
+
+    def chains(self, joined: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Groups of runs, given whether run i and i + 1 belong together: first run, run behind the last, digits."""
+        first = np.concatenate(([0], np.flatnonzero(~joined) + 1))
+        behind = np.concatenate((first[1:], [len(self.start)]))
+        return first, behind, np.add.reduceat(self.length, first)

@@ -1,0 +1,62 @@
+"""Payment cards (ISO/IEC 7812: issuer ranges, lengths, Luhn) and bank accounts (ISO 13616: IBAN, length by country, MOD 97-10)."""
+
+from __future__ import annotations
+
+from bartizan.areas.pii.checksums import luhn, mod_97
+
+_RANGES: tuple[tuple[str, int, int, frozenset[int]], ...] = (
+    ("Visa", 4000, 4999, frozenset({13, 16, 19})),
+    ("Mastercard", 5100, 5599, frozenset({16})),
+    ("Mastercard", 2221, 2720, frozenset({16})),
+    ("American Express", 3400, 3499, frozenset({15})),
+    ("American Express", 3700, 3799, frozenset({15})),
+    ("Diners Club", 3000, 3059, frozenset({14})),
+    ("Diners Club", 3095, 3095, frozenset({14})),
+    ("Diners Club", 3600, 3699, frozenset({14, 16, 19})),
+    ("Diners Club", 3800, 3999, frozenset({14, 16, 19})),
+    ("JCB", 3528, 3589, frozenset({16, 17, 18, 19})),
+    ("JCB", 1800, 1800, frozenset({15})),
+    ("JCB", 2131, 2131, frozenset({15})),
+    ("Mir", 2200, 2204, frozenset({16, 17, 18, 19})),
+    ("UnionPay", 6200, 6299, frozenset({16, 17, 18, 19})),
+    ("Discover", 6011, 6011, frozenset({16, 17, 18, 19})),
+    ("Discover", 6440, 6599, frozenset({16, 17, 18, 19})),
+    ("Maestro", 5018, 5018, frozenset(range(12, 20))),
+    ("Maestro", 5020, 5020, frozenset(range(12, 20))),
+    ("Maestro", 5038, 5038, frozenset(range(12, 20))),
+    ("Maestro", 5600, 5899, frozenset(range(12, 20))),
+    ("Maestro", 6304, 6304, frozenset(range(12, 20))),
+    ("Maestro", 6700, 6799, frozenset(range(12, 20))),
+    ("RuPay", 6069, 6099, frozenset({16})),
+    ("RuPay", 8100, 8299, frozenset({16})),
+    ("RuPay", 5080, 5089, frozenset({16})),
+)  # fmt: skip
+_ISSUERS: dict[str, tuple[tuple[str, frozenset[int]], ...]] = {}
+for _name, _low, _high, _lengths in _RANGES:
+    for _prefix in range(_low, _high + 1):
+        _ISSUERS[str(_prefix)] = (*_ISSUERS.get(str(_prefix), ()), (_name, _lengths))
+
+IBAN_LENGTHS: dict[str, int] = {
+    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29, "BY": 28, "CH": 21,
+    "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DJ": 27, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FK": 18, "FO": 18,
+    "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HN": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23,
+    "IS": 26, "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27,
+    "MD": 24, "ME": 22, "MK": 19, "MN": 20, "MR": 27, "MT": 31, "MU": 30, "NI": 28, "NL": 18, "NO": 15, "OM": 23, "PK": 24, "PL": 28,
+    "PS": 29, "PT": 25, "QA": 29, "RO": 24, "RS": 22, "RU": 33, "SA": 24, "SC": 31, "SD": 18, "SE": 24, "SI": 19, "SK": 24, "SM": 27,
+    "SO": 23, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20, "YE": 30,
+}  # fmt: skip
+"""Characters of an IBAN by country, as the register of ISO 13616 has them."""
+
+
+def issuer(digits: str) -> str | None:
+    """The brand whose range and length `digits` fit and whose Luhn digit holds, or None."""
+    for name, lengths in _ISSUERS.get(digits[:4], ()):
+        if len(digits) in lengths:
+            return name if luhn(digits) else None
+    return None
+
+
+def iban(characters: str) -> bool:
+    """Is this, without spaces and in any case, an IBAN of a known country with the right length and check digits?"""
+    upper = characters.upper()
+    return IBAN_LENGTHS.get(upper[:2]) == len(upper) and upper.isascii() and upper.isalnum() and mod_97(upper[4:] + upper[:4])

@@ -1,0 +1,105 @@
+"""Finds what mixes letters and digits: bank accounts, national identifiers with letters, keys and tokens of known shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from bartizan.areas.pii import national, secrets
+from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.page import ALNUM, LATIN, Page
+from bartizan.areas.pii.payment import IBAN_LENGTHS, iban
+
+_SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "9" * 10 + "A" * 52)
+_RULES = {shape: rules for shape, rules in national.by_shape().items() if "9" in shape and len(shape) > 5 and "A" in shape}
+_SIZES = np.zeros(64, dtype=np.bool_)
+_SIZES[sorted({len(shape) for shape in _RULES})] = True
+_GROUPS = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:([ -])(?:[A-Za-z0-9]{4}\1){2,7}[A-Za-z0-9]{1,4})(?![A-Za-z0-9])")
+_SPACED_NINO = re.compile(r"[A-Za-z]{2} ?[0-9]{2} [0-9]{2} [0-9]{2} ?[A-Da-d](?![A-Za-z0-9])")
+
+
+def find(page: Page) -> Iterator[Hit]:
+    """Every hit of the kinds above, not yet free of overlaps. Linear in the length of the text."""
+    codes, runs = page.codes, page.runs
+    mixed = ALNUM[codes[runs.start - 1]] | ALNUM[codes[runs.end]]
+    if not mixed.any():
+        return
+    edges = np.flatnonzero(~ALNUM[codes])
+    right = np.searchsorted(edges, runs.start[mixed])
+    right = right[np.concatenate(([True], right[1:] != right[:-1]))]
+    start, end = edges[right - 1] + 1, edges[right]
+    size = end - start
+    digit = (codes - np.uint8(48)) < 10
+    account = LATIN[codes[start]] & LATIN[codes[start + 1]] & digit[start + 2] & digit[np.minimum(start + 3, len(codes) - 1)]
+    account &= ((size >= 15) & (size <= 34)) | ((size == 4) & np.isin(codes[end], (32, 45)))
+    sized = _SIZES[np.minimum(size, 63)]
+    long = size >= 16
+    keep = account | sized | long
+    flat = page.flat
+    columns = (start[keep], end[keep], account[keep], sized[keep], long[keep])
+    for s, e, is_account, is_sized, is_long in zip(*(column.tolist() for column in columns), strict=True):
+        if is_account and (hit := _account(page, s, e)):
+            yield hit
+        elif is_sized and (rules := _RULES.get(flat[s:e].translate(_SHAPE))):
+            yield from _identified(page, rules, s, e)
+        if is_long and (secret := secrets.token(page, s, e)):
+            yield secret
+    yield from _with_tail(page, start, end, size)
+    yield from _spaced(page, start, size)
+
+
+def _account(page: Page, start: int, end: int) -> Hit | None:
+    flat = page.flat
+    if flat[start : start + 2].upper() not in IBAN_LENGTHS or flat[start - 1] == "_":
+        return None
+    if end - start > 4:
+        return (
+            page.hit("iban", start, end, 0.95, "length of its country and check digits")
+            if flat[end] != "_" and iban(flat[start:end])
+            else None
+        )
+    found = _GROUPS.match(flat, start)
+    length = IBAN_LENGTHS[flat[start : start + 2].upper()]
+    if found is None:
+        return None
+    written, sep = found[0], found[1]
+    for stop in (len(written), length + (length - 1) // 4):
+        part = written[:stop]
+        if iban(part.replace(sep, "")):
+            return page.hit("iban", start, start + stop, 0.95, "length of its country and check digits")
+    return None
+
+
+def _identified(page: Page, rules: tuple[national.Rule, ...], start: int, end: int) -> Iterator[Hit]:
+    flat = page.flat
+    if flat[start - 1] == "_" or flat[end] == "_":
+        return
+    bare = flat[start:end].upper()
+    for rule in rules:
+        said = rule.context.search(page.before(start))
+        if (said or rule.strong) and rule.test(bare):
+            yield page.hit(
+                rule.kind, start, end, 0.95 if said else 0.7, "the check characters hold" + (", a word before says so" if said else "")
+            )
+            return
+
+
+def _with_tail(page: Page, start: np.ndarray[tuple[int], np.dtype[np.intp]], end: np.ndarray[tuple[int], np.dtype[np.intp]],
+               size: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Iterator[Hit]:  # fmt: skip
+    """Hong Kong identity cards, whose check character stands in brackets."""
+    chosen = (size == 7) & (page.codes[end] == ord("("))
+    for s, e in zip(start[chosen].tolist(), end[chosen].tolist(), strict=True):
+        found = re.compile(r"[A-Za-z][0-9]{6}\([0-9Aa]\)").match(page.flat, s)
+        if found and national.hk_id(re.sub(r"\W", "", found[0]).upper()) and page.flat[s - 1] != "_":
+            yield page.hit("hk_id", s, found.end(), 0.75, "the check character holds")
+        del e
+
+
+def _spaced(page: Page, start: np.ndarray[tuple[int], np.dtype[np.intp]], size: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Iterator[Hit]:
+    """British national insurance numbers in pairs: AB 12 34 56 C. Their first token with a digit is the last pair or the first."""
+    for s in start[size == 4].tolist():
+        found = _SPACED_NINO.match(page.flat, s)
+        if found and national.gb_nino(found[0].replace(" ", "").upper()):
+            yield page.hit("gb_nino", s, found.end(), 0.75, "letters in use and a suffix of A to D")
