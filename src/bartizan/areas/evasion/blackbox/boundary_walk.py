@@ -17,7 +17,7 @@ NOISES = 50
 def first_points(oracle: Oracle, starts: npt.ArrayLike | None, random: np.random.Generator) -> Ints:
     """Asks until `oracle.best` holds an evasion of each row that can be started; the row numbers that have one.
 
-    `starts` (n, d) are tried first, one question a row (rows of another class are good ones); then uniform noise in the valid range.
+    `starts` (n, d) are tried first, one question a row (rows of another class are good ones); then noise in the valid range.
     """
     waiting = np.arange(len(oracle.x))
     if starts is not None:
@@ -31,6 +31,10 @@ def first_points(oracle: Oracle, starts: npt.ArrayLike | None, random: np.random
         if not len(waiting):
             break
         noise = random.random((len(waiting), oracle.x.shape[1]))
+        if attempt % 3 == 1:  # corners of the range and, next, one level for all
+            noise = np.rint(noise)
+        elif attempt % 3 == 2:
+            noise = np.broadcast_to(noise[:, :1], noise.shape)
         inside = oracle.low + noise * wide
         around = oracle.x[waiting] + (noise - 0.5) * spread * (1 + attempt)
         oracle.evades(np.where(wide > 0, inside, around), waiting)
@@ -46,16 +50,21 @@ def between(norm: str, origin: Floats, far: Floats, share: Floats) -> Floats:
     return np.asarray(origin + share[:, None] * change)
 
 
-def to_boundary(oracle: Oracle, far: Floats, rows: Ints, precision: float) -> Floats:
-    """For evasions `far` (m, d) the nearest evasions found on their way to the row, the way halved until `precision` of it."""
+def to_boundary(oracle: Oracle, far: Floats, rows: Ints, precision: float, *, within: float = 1.0) -> Floats:
+    """For evasions `far` (m, d) the nearest evasions found on their way to the row, the way halved until `precision` of it.
+
+    `within`: the share of the way in which the boundary is expected; it is looked for there first, and three times as far at each miss.
+    """
     origin = oracle.x[rows]
-    low, high = np.zeros(len(rows)), np.ones(len(rows))
+    low, high, reach = np.zeros(len(rows)), np.ones(len(rows)), np.full(len(rows), within)
     point = far.copy()
     while True:
         open_rows = np.flatnonzero((high - low > precision) & (oracle.left[rows] > 0))
         if not len(open_rows):
             return point
-        middle = (low + high) / 2
+        guess = high - reach
+        middle = np.where((low == 0) & (guess > 0), guess, (low + high) / 2)
+        reach[open_rows] *= 3
         tried = between(oracle.norm, origin[open_rows], far[open_rows], middle[open_rows])
         margins, _, typed = oracle.ask(tried, rows[open_rows])
         good = margins < 0

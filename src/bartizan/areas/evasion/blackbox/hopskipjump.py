@@ -1,7 +1,8 @@
 """HopSkipJump: from labels alone, the boundary's normal estimated by votes, a jump along it, and back to the boundary.
 
-Chen, Jordan, Wainwright, IEEE S&P 2020, for l2 and linf. All rows take each step together; the number of votes grows with the square root
-of the round and starts small where there are few dimensions, because the estimate needs no more votes than it has directions.
+Chen, Jordan, Wainwright, IEEE S&P 2020, for l2 and linf. All rows take each step together; the number of votes grows with a power of the
+round and starts small where there are few dimensions, because the estimate needs no more votes than it has directions. In linf the
+jump is not the sign of the estimate: a feature on which the votes say little moves little, and keeps what earlier rounds made of it.
 """
 
 from __future__ import annotations
@@ -18,35 +19,41 @@ from bartizan.areas.evasion.norms import size
 MOST_VALUES = 4_000_000
 """Most numbers that one batch of votes holds."""
 
+PRECISION = 1e-3
+"""How near the boundary a point is brought, as a share of its way: farther off the votes about it nearly all agree and tell nothing."""
+
+BACK = {"l2": 1.1, "linf": 1.5}
+"""How many times farther than the last point a jump may end: in linf one that leads away often frees a point that is caught."""
+
 
 def hopskipjump(oracle: Oracle, *, seed: int, starts: npt.ArrayLike | None = None, votes: int | None = None) -> None:
     """Brings `oracle.best` as near as its budget allows. `votes` in the first round; None: from the number of features."""
     random = np.random.default_rng(seed)
     d = oracle.x.shape[1]
-    first = votes if votes is not None else int(min(max(d, 10), 60) if oracle.norm == "l2" else min(max(2 * d, 20), 100))
+    growth, most = (0.5, 60) if oracle.norm == "l2" else (0.7, 40)
+    first = votes if votes is not None else min(max(d, 10), most)
     rows = first_points(oracle, starts, random)
-    precision = 1e-3 if oracle.norm == "l2" else 1e-2
-    point = to_boundary(oracle, oracle.best[rows].astype(np.float64), rows, precision)
+    point = to_boundary(oracle, oracle.best[rows].astype(np.float64), rows, PRECISION)
     for turn in range(1, 10_000):
         alive = oracle.left[rows] > 2
         rows, point = rows[alive], point[alive]
         if not len(rows):
             return
-        count = int(first * math.sqrt(turn))
+        count = int(first * turn**growth)
         normal = _normals(oracle, point, rows, count, random)
         moved = _jump(oracle, point, rows, normal, turn)
-        near = to_boundary(oracle, moved, rows, precision)
+        near = to_boundary(oracle, moved, rows, PRECISION)
         point = _nearer(oracle, near, point, rows)
 
 
 def _nearer(oracle: Oracle, near: Floats, point: Floats, rows: Ints) -> Floats:
-    """The new point, or the old one where the jump led away by more than a tenth."""
+    """The new point, or the old one where the jump led too far away."""
     new, old = (np.asarray(size(p - oracle.x[rows], oracle.norm)) for p in (near, point))
-    return np.where((new <= 1.1 * old)[:, None], near, point)
+    return np.where((new <= BACK[oracle.norm] * old)[:, None], near, point)
 
 
 def _normals(oracle: Oracle, point: Floats, rows: Ints, count: int, random: np.random.Generator) -> Floats:
-    """The estimated direction into the other side at each point (m, d), of length 1 in l2 or a sign for linf."""
+    """The estimated direction into the other side at each point (m, d), of length 1 in l2, each entry in -1 to 1 for linf."""
     d = point.shape[1]
     normal = np.zeros_like(point)
     each = max(1, MOST_VALUES // max(1, count * d))
@@ -67,7 +74,7 @@ def _normals(oracle: Oracle, point: Floats, rows: Ints, count: int, random: np.r
         mean = vote.sum(axis=1, keepdims=True) / np.maximum(seen, 1)
         weight = np.where(np.abs(mean) >= 1.0, vote, np.where(vote != 0, vote - mean, 0.0))
         normal[part] = (weight[:, :, None] * real).sum(axis=1)
-    return unit(normal) if oracle.norm == "l2" else np.sign(normal)
+    return unit(normal) if oracle.norm == "l2" else np.clip(unit(normal) * math.sqrt(d), -1, 1)
 
 
 def _jump(oracle: Oracle, point: Floats, rows: Ints, normal: Floats, turn: int) -> Floats:
