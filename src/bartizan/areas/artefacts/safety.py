@@ -63,12 +63,14 @@ class Argument(msgspec.Struct, frozen=True):
 
     `kind`: `text` (a string constant, in `text`), `constant` (any other constant), `bytes` (a bytes constant, its `span` of offsets),
     `name` (a global, in `text` as `module:name`), `data` (a tuple, list, set or dict), `result` (what a call or a class gave back, its
-    global in `text`), `missing` (no such argument), `unknown`.
+    global in `text`), `method` (a method of an object, its name in `text`), `encoded` (bytes written as text, its `span`), `missing` (no
+    such argument), `unknown`. `key` is the attribute that it becomes, where it is an item of a state.
     """
 
     kind: str
     text: str = ""
     span: tuple[int, int] | None = None
+    key: str = ""
 
 
 class Use(msgspec.Struct, frozen=True):

@@ -48,7 +48,9 @@ class Watched(msgspec.Struct, frozen=True):
 
     `positions`: arguments of its calls to show; `detailed` those of them whose text or bytes matter. `makes`: at which position stands
     the class of what comes out (-1 where it is the global's own). `state`: positions of a state to show. `confined`: it is
-    reported when it is used for anything else than being called.
+    reported when it is used for anything else than being called. `keys`: its state is shown attribute by attribute, these with their text
+    (None: it is not); `takes` those of them for which a confined global may stand. `methods`: what may be looked up in its instances.
+    `slow`: the compiled machine leaves a stream that names it to the pure one.
     """
 
     positions: tuple[int, ...] = ()
@@ -56,6 +58,10 @@ class Watched(msgspec.Struct, frozen=True):
     makes: int = -1
     state: tuple[int, ...] = ()
     confined: bool = False
+    keys: frozenset[str] | None = None
+    takes: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
+    slow: bool = False
 
 
 Watch = Mapping[tuple[str, str], Watched]

@@ -29,16 +29,7 @@ class JoblibMachine(Machine):
     def __init__(self, data: Buffer, start: int, limits: Limits, watch: Watch, depth: int = 0) -> None:
         super().__init__(data, start, limits, watch)
         self.depth = depth
-
-    def _set(self, target: Value, items: list[Value], pos: int) -> None:
-        super()._set(target, items, pos)
-        if isinstance(target, Cell) and target.origin is None and len(items) <= 32:
-            if target.parts is None:
-                target.parts = {}
-            for key, value in zip(items[::2], items[1::2], strict=False):
-                text = text_of(self.data, key, 64) if isinstance(key, int) else None
-                if text is not None and len(target.parts) < 32:
-                    target.parts[text] = value
+        self.tracking = True
 
     def _call(self, target: Value, args: Value, pos: int, kind: UseKind) -> Value:
         cell = super()._call(target, args, pos, kind)

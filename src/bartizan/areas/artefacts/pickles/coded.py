@@ -155,7 +155,9 @@ def mark_keys(data: Array, stack: Array, arena: Array, cell: Number, first: Numb
             if found < 0:
                 return False
             if found == 1:
-                if not arena[cell] & DUNDER_FLAG:
+                if arena[cell] & DUNDER_FLAG:
+                    arena[cell] |= COMPUTED_FLAG
+                else:
                     arena[cell + 1] = key >> 3
                 arena[cell] |= DUNDER_FLAG
         elif tag != TUPLE:

@@ -79,10 +79,10 @@ class _Run:
     def _serve(self, code: int) -> bool:
         """Does what the compiled loop asks for; False where the pure machine has to take over."""
         if code == c.LOOK_UP:
-            self._look_up()
-        elif code == c.LOOK_UP_LINES:
-            self._look_up_lines()
-        elif code == c.NOTE:
+            return self._look_up()
+        if code == c.LOOK_UP_LINES:
+            return self._look_up_lines()
+        if code == c.NOTE:
             self._note()
         elif code in (c.GROW_STACK, c.GROW_MARKS, c.GROW_MEMO, c.GROW_ARENA):
             return self._grow(code)
@@ -141,23 +141,25 @@ class _Run:
         self.stack[self.reg[c.SP]] = number * 8 + c.GLOBAL
         self.reg[c.SP] += 1
 
-    def _look_up(self) -> None:
-        """The global whose name is two constants, which the loop took off the stack."""
+    def _look_up(self) -> bool:
+        """The global whose name is two constants, which the loop took off the stack; False where the pure machine has to follow it."""
         reg, notes = self.reg, self.notes
         notes.protocol = int(reg[c.PROTOCOL])
         found = notes._named(int(reg[c.A]), int(reg[c.B]), int(reg[c.AT]))
         self._push(found)
         if notes.protocol >= 3:
             c.remember_pair(self.pairs, -2, reg[c.A], reg[c.B], 0, self._number(found))
+        return not notes.tracking
 
-    def _look_up_lines(self) -> None:
-        """The global whose name is two lines."""
+    def _look_up_lines(self) -> bool:
+        """The global whose name is two lines; False where the pure machine has to follow it."""
         reg, notes = self.reg, self.notes
         notes.protocol = int(reg[c.PROTOCOL])
         found, end = notes._names(int(reg[c.AT]) + 1)
         self._push(found)
         reg[c.POS] = end
         c.remember_lines(self.view, self.lines, int(reg[c.AT]) + 1, end, notes.protocol < 3, self._number(found))
+        return not notes.tracking
 
     def _note(self) -> None:
         """A use that was not seen before, or whose arguments matter."""

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import msgspec
 
 from bartizan.areas.artefacts.pickles.analysis import DEFAULT, Analysis, Buffer, Limits, Loader
+from bartizan.areas.artefacts.pickles.distributions import is_argument_parser
 from bartizan.areas.artefacts.pickles.policy import Entry, Policy
 from bartizan.areas.artefacts.pickles.reading import analyse
+from bartizan.areas.artefacts.pickles.values import text_of
 from bartizan.areas.artefacts.safety import Argument, Reason, Ruling, Safety, Use, UseKind
 
 TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
@@ -126,16 +128,33 @@ def _details(use: Use, entry: Entry, policy: Policy, data: Buffer | None, words:
             yield Reason(f"{words} with the attribute {use.argument}, which the loader itself would use", use.offset, use)
     if use.kind is UseKind.REFERENCE and use.argument is not None:
         yield Reason(f"keeps {use} as a value, for which it was not reviewed", use.offset, use)
+    if use.kind is UseKind.BUILD and entry.state_keys:
+        for item in use.arguments:
+            yield from _attribute(use, entry, item, policy, data)
+        return
     rules = entry.state_items if use.kind is UseKind.BUILD else entry.arguments
     for position, argument in enumerate(use.arguments):
         rule = rules.get(position)
         if rule is not None and argument.kind != "missing":
-            yield from _argument(use, position, rule, argument, policy, data)
+            yield from _argument(use, f"argument {position} of {use}", rule, argument, policy, data)
 
 
-def _argument(use: Use, position: int, rule: str, argument: Argument, policy: Policy, data: Buffer | None) -> Iterator[Reason]:
-    where = f"argument {position} of {use}"
-    if rule in ("called", "made", "type-name", "generator") and argument.kind == "name":
+def _attribute(use: Use, entry: Entry, item: Argument, policy: Policy, data: Buffer | None) -> Iterator[Reason]:
+    """One attribute of a state that is only good with the attributes that were reviewed."""
+    rule = entry.state_keys.get(item.key)
+    if not item.key:
+        yield Reason(f"puts a state into what came of {use} that cannot be seen", use.offset, use)
+    elif rule is None:
+        safety = Safety.NEEDS_POLICY if item.kind in ("constant", "text", "bytes", "data") else Safety.UNSAFE
+        yield Reason(f"sets the attribute {item.key} of what came of {use}, which was not reviewed", use.offset, use, safety)
+    else:
+        yield from _argument(use, f"the attribute {item.key} of {use}", rule, item, policy, data)
+
+
+def _argument(use: Use, where: str, rule: str, argument: Argument, policy: Policy, data: Buffer | None) -> Iterator[Reason]:
+    if rule == "array-class" and argument.text == "numpy:memmap":
+        return
+    if rule in ("called", "made", "type-name", "generator", "array-class") and argument.kind == "name":
         module, _, name = argument.text.partition(":")
         kind = UseKind.CALL if rule in ("called", "generator") else UseKind.NEW
         inner = Use(module, name, kind, use.offset)
@@ -143,8 +162,11 @@ def _argument(use: Use, position: int, rule: str, argument: Argument, policy: Po
         if kind is UseKind.CALL and entry is not None and (entry.confined or _CALLERS & set(entry.arguments.values())):
             yield Reason(f"{where} is {module}.{name}, whose own arguments cannot be seen", use.offset, use)
         yield from (Reason(f"{where}: {reason.text}", use.offset, use, reason.safety) for reason in _use(inner, policy, data))
+    elif rule == "argument-parser":
+        if argument.kind != "text" or not is_argument_parser(argument.text):
+            yield Reason(f"{where} is run as code, and it is not what scipy writes there", use.offset, use)
     elif rule == "torch-legacy" and argument.span is not None:
-        yield from _torch_legacy(use, argument.span, policy, data)
+        yield from _torch_legacy(use, argument, policy, data)
     elif not _fits(rule, argument):
         safety = Safety.UNSAFE if argument.kind in ("name", "unknown", "result") else Safety.NEEDS_POLICY
         yield Reason(f"{where} is not {rule}", use.offset, use, safety)
@@ -168,15 +190,21 @@ def _fits(rule: str, argument: Argument) -> bool:
         return kind == "name" and text.startswith("torch._utils:_rebuild_")
     if rule == "generator" and kind == "result":
         return text.startswith("numpy.random.")
-    return rule in ("constant", "called", "made", "generator") and kind in ("text", "constant", "bytes")
+    if rule in ("string", "method"):
+        return kind == rule or (rule == "string" and (kind in ("text", "bytes") or text == "_codecs:encode"))
+    return rule == "any" or (rule in ("constant", "called", "made", "generator", "array-class") and kind in ("text", "constant", "bytes"))
 
 
-def _torch_legacy(use: Use, span: tuple[int, int], policy: Policy, data: Buffer | None) -> Iterator[Reason]:
+def _torch_legacy(use: Use, argument: Argument, policy: Policy, data: Buffer | None) -> Iterator[Reason]:
     """Bytes that `torch.load` reads: five pickles one behind the other, then the numbers (`torch/serialization.py`, `_legacy_load`)."""
     if data is None:
         yield Reason("loads bytes as a torch file", use.offset, use, Safety.NEEDS_POLICY)
         return
+    span = argument.span or (0, 0)
     inner = bytes(data[span[0] : span[1]])
+    if argument.kind == "encoded":
+        text = text_of(data, span[0], len(inner)) or ""
+        inner = text.encode("latin-1", "replace")
     head = 2 if inner[:1] == b"\x80" else 0
     if inner[head : head + len(TORCH_MAGIC)] != TORCH_MAGIC:
         yield Reason("loads bytes as a torch file, and they are none of the old format", use.offset, use, Safety.NEEDS_POLICY)

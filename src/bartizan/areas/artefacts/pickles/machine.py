@@ -12,7 +12,6 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from typing import Any
 
 from bartizan.areas.artefacts.pickles import opcodes as op
-from bartizan.areas.artefacts.pickles.analysis import Buffer
 from bartizan.areas.artefacts.pickles.stream import NEVER, Beyond, Stream, Stuck
 from bartizan.areas.artefacts.pickles.values import (
     COMPUTED,
@@ -31,11 +30,15 @@ from bartizan.areas.artefacts.pickles.values import (
     line_end,
     mark_key,
     state_flags,
+    state_of,
     text_of,
 )
 from bartizan.areas.artefacts.safety import UseKind
 
 __all__ = ["Beyond", "Machine", "Stuck"]
+
+MAX_KEYS, MAX_KEY = 64, 200
+"""Keys of a dict that are followed, and the bytes of one."""
 
 
 class Machine(Stream):
@@ -80,12 +83,12 @@ class Machine(Stream):
         return pos + 1
 
     def _empty_dict(self, pos: int) -> int:
-        self.stack.append(Cell(None))
+        self.stack.append(Cell(None, parts={} if self.tracking else None))
         return pos + 1
 
     def _dict(self, pos: int) -> int:
         items = self._pop_mark()
-        cell = Cell(None)
+        cell = Cell(None, parts={} if self.tracking else None)
         if len(items) % 2:
             raise IndexError(pos)
         self._set(cell, items, pos)
@@ -122,6 +125,17 @@ class Machine(Stream):
         if isinstance(target, Cell):
             for key in items[::2]:
                 mark_key(self.data, target, key)
+            if target.parts is not None and target.origin is None:
+                self._track(target, items)
+
+    def _track(self, target: Cell, items: list[Value]) -> None:
+        """Keeps the items of a dict by key; of a dict with many keys, or one that is no plain text, none from now on."""
+        for key, value in zip(items[::2], items[1::2], strict=False):
+            text = text_of(self.data, key, MAX_KEY) if isinstance(key, int) else None
+            if text is None or target.parts is None or len(target.parts) >= MAX_KEYS:
+                target.parts = None
+                return
+            target.parts[text] = value
 
     def _change(self, target: Value, kind: UseKind, pos: int) -> None:
         """Notes that items are put into `target`; plain containers and constants have no code of their own to run."""
@@ -144,6 +158,7 @@ class Machine(Stream):
             if len(self.globals) >= self.limits.uses:
                 raise Beyond(f"it names more than {self.limits.uses} globals")
             found = self.globals[module, name] = Global(module, name, self.watch.get((module, name)))
+            self.tracking = self.tracking or (found.watched is not None and found.watched.slow)
         return found
 
     def _look_up(self, module: str, name: str, pos: int) -> Global:
@@ -226,12 +241,16 @@ class Machine(Stream):
             if watched is None:
                 self._use(target, kind, pos)
             else:
-                looked_up = _name_of_attribute(self.data, args) if target.name == "getattr" and target.module == "builtins" else None
-                if looked_up is not None:
-                    return self._attribute(*looked_up, pos)
+                if target.name == "getattr" and target.module == "builtins":
+                    looked_up = self._looked_up(args, pos)
+                    if looked_up is not None:
+                        return looked_up
                 self._use(target, kind, pos, arguments=arguments_of(self.data, args, watched.positions, watched.detailed))
                 made = self._made(args, watched.makes) if watched.makes >= 0 else target
-            return Cell(made, 0 if args == () else COMPUTED, new=kind is UseKind.NEW and made is target)
+            cell = Cell(made, 0 if args == () else COMPUTED, new=kind is UseKind.NEW and made is target)
+            if self.tracking and target.name == "encode" and target.module == "_codecs":
+                cell.parts = {"*": args}
+            return cell
         if isinstance(target, Cell) and target.origin is not None:
             if target.new and target.origin.name == "NumpyArrayWrapper":
                 raise Stuck("what describes an array is called")
@@ -243,8 +262,19 @@ class Machine(Stream):
             return Cell(found, COMPUTED)
         raise Stuck("a constant is called")
 
+    def _looked_up(self, args: Value, pos: int) -> Value | None:
+        """What `getattr` gives: of a global by a constant it is a look-up like any other, and methods of some objects may be looked up."""
+        if not isinstance(args, tuple) or len(args) != 2 or not isinstance(args[1], int):
+            return None
+        target, name = args[0], text_of(self.data, args[1])
+        if name is not None and isinstance(target, Global):
+            return self._attribute(target, name, pos)
+        origin = target.origin if isinstance(target, Cell) else None
+        if name is None or origin is None or origin.watched is None or name not in origin.watched.methods:
+            return None
+        return Cell(self._global(origin.module, f"{origin.name}.{name}"), COMPUTED, method=True)
+
     def _attribute(self, target: Global, name: str, pos: int) -> Global:
-        """`getattr` of a global by a constant is a look-up like any other."""
         found = self._global(target.module, f"{target.name}.{name}")
         self._use(found, UseKind.REFERENCE, pos)
         found.pushed += 1
@@ -252,7 +282,11 @@ class Machine(Stream):
 
     def _made(self, args: Value, position: int) -> Global:
         item = args[position] if isinstance(args, tuple) and position < len(args) else None
-        return item if isinstance(item, Global) else self._unknown("an unknown class")
+        if not isinstance(item, Global):
+            return self._unknown("an unknown class")
+        if item.watched is not None and item.watched.slow:
+            item.called += 1
+        return item
 
     def _reduce(self, pos: int) -> int:
         args = self.stack.pop()
@@ -293,6 +327,8 @@ class Machine(Stream):
             self._use(target, UseKind.INSIDE, pos)
         elif target is PERSISTENT or target is OPAQUE:
             self._change(target, UseKind.BUILD, pos)
+        elif isinstance(target, Cell) and target.origin is not None and _keys(target.origin) is not None:
+            self._keyed_state(target.origin, state, pos)
         elif isinstance(target, Cell) and target.origin is not None:
             flags, key = state_flags(state)
             if flags & DUNDER:
@@ -302,6 +338,17 @@ class Machine(Stream):
             if not flags:
                 self._state(target.origin, state, pos)
         return pos + 1
+
+    def _keyed_state(self, origin: Global, state: Value, pos: int) -> None:
+        """A state of which the policy sees every attribute."""
+        watched = origin.watched
+        assert watched is not None
+        self._use(origin, UseKind.BUILD, pos, arguments=state_of(self.data, state, watched.keys or frozenset()))
+        parts = state.parts if isinstance(state, Cell) and state.origin is None else None
+        for key in watched.takes & set(parts or ()):
+            value = (parts or {})[key]
+            if isinstance(value, Global):
+                value.called += 1
 
     def _state(self, origin: Global, state: Value, pos: int) -> None:
         positions = origin.watched.state if origin.watched is not None else ()
@@ -364,12 +411,9 @@ def _no_string(value: Value) -> bool:
     return isinstance(value, tuple) or value is LIST or value is SET
 
 
-def _name_of_attribute(data: Buffer, args: Value) -> tuple[Global, str] | None:
-    """The global and the attribute that `getattr` is called with, where both stand in the stream."""
-    if not isinstance(args, tuple) or len(args) != 2 or not isinstance(args[0], Global) or not isinstance(args[1], int):
-        return None
-    text = text_of(data, args[1])
-    return None if text is None else (args[0], text)
+def _keys(origin: Global) -> frozenset[str] | None:
+    """The attributes of which a policy sees the text, where it sees each of a state."""
+    return origin.watched.keys if origin.watched is not None else None
 
 
 Machine.handlers = {

@@ -8,6 +8,8 @@ What ships lies in `data/policy/*.yaml`. A file holds a list of entries under `a
       uses: new call build setitem  # what may be done with them; looking them up always may
       arguments: {0: called}        # rules for arguments by position, see `RULES`
       state_items: {0: called}      # the same for a state that is a tuple
+      state_keys: {name: constant}  # the same for a state that is a dict with no other keys than these
+      methods: _entropy             # what may be looked up in an instance, to be kept
       confined: true                # it may only be called, not kept as a value, since its arguments decide
       makes: 0                      # the class of what comes out stands at this position of the arguments
       attributes: __wrapped__       # attributes with two underscores that a state may set
@@ -51,6 +53,11 @@ RULES = frozenset(
         "generator-maker",
         "plain-or-made",
         "rebuild",
+        "any",
+        "string",
+        "method",
+        "argument-parser",
+        "array-class",
     }
 )
 """Rules for one argument.
@@ -60,10 +67,12 @@ string, number or None. `plain`: anything but a global or a computed object. `pl
 of a text encoding. `torch-legacy`: bytes that are a safe torch file of the old format. `numpy-name`: the module numpy or the name of
 something in it. `object`: `builtins.object` or another plain class of builtins. `type-name`: a string, a class that may be made, or plain
 data, as numpy's types are described. `generator`: as `called`, or one of numpy's generators. `generator-maker`: numpy's own maker of
-generators. `rebuild`: what rebuilds a tensor in `torch._utils`.
+generators. `rebuild`: what rebuilds a tensor in `torch._utils`. `any`: whatever stands there. `string`: text or bytes. `method`: a method
+looked up as `methods` allows. `argument-parser`: the text that scipy itself writes for a distribution. `array-class`: as `made`, or
+`numpy.memmap`, which is not called there.
 """
 
-_BY_CONTENT = frozenset({"encoding", "torch-legacy", "numpy-name"})
+_BY_CONTENT = frozenset({"encoding", "torch-legacy", "numpy-name", "argument-parser"})
 """Rules for which the text or the bytes of the argument decide."""
 
 _USES = {kind.value: kind for kind in UseKind}
@@ -80,6 +89,8 @@ class Entry(msgspec.Struct, frozen=True):
     confined: bool = False
     attributes: frozenset[str] = frozenset()
     any_state: bool = False
+    state_keys: Mapping[str, str] = {}
+    methods: frozenset[str] = frozenset()
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -108,7 +119,7 @@ class Policy:
             {
                 key: _watched(entry)
                 for key, entry in everything
-                if entry.arguments or entry.state_items or entry.makes >= 0 or entry.confined
+                if entry.arguments or entry.state_items or entry.state_keys or entry.methods or entry.makes >= 0 or entry.confined
             }
         )
 
@@ -154,8 +165,10 @@ class Policy:
         entry = Entry(
             uses=_uses(row, place),
             why=str(row.get("why", "")),
-            arguments=_rules(row, "arguments", place),
-            state_items=_rules(row, "state_items", place),
+            arguments={int(position): rule for position, rule in _rules(row, "arguments", place).items()},
+            state_items={int(position): rule for position, rule in _rules(row, "state_items", place).items()},
+            state_keys=_rules(row, "state_keys", place),
+            methods=frozenset(str(row.get("methods", "")).split()),
             confined=bool(row.get("confined", False)),
             makes=int(row.get("makes", -1)),
             attributes=frozenset(str(row.get("attributes", "")).split()),
@@ -198,17 +211,30 @@ def _both(first: Entry, second: Entry) -> Entry:
         makes=max(first.makes, second.makes),
         attributes=first.attributes | second.attributes,
         any_state=first.any_state or second.any_state,
+        state_keys=first.state_keys or second.state_keys,
+        methods=first.methods | second.methods,
     )
 
 
 def _watched(entry: Entry) -> Watched:
     positions = tuple(sorted(entry.arguments))
     detailed = frozenset(position for position, rule in entry.arguments.items() if rule in _BY_CONTENT)
-    return Watched(positions, detailed, entry.makes, tuple(sorted(entry.state_items)), entry.confined)
+    class_ = entry.confined and bool(entry.uses) and UseKind.CALL not in entry.uses
+    return Watched(
+        positions=positions,
+        detailed=detailed,
+        makes=entry.makes,
+        state=tuple(sorted(entry.state_items)),
+        confined=entry.confined,
+        keys=frozenset(key for key, rule in entry.state_keys.items() if rule in _BY_CONTENT) if entry.state_keys else None,
+        takes=frozenset(key for key, rule in entry.state_keys.items() if rule == "array-class"),
+        methods=entry.methods,
+        slow=class_ or bool(entry.state_keys) or "torch-legacy" in entry.arguments.values(),
+    )
 
 
-def _rules(row: Mapping[str, Any], key: str, place: str) -> dict[int, str]:
-    rules = {int(position): str(rule) for position, rule in (row.get(key) or {}).items()}
+def _rules(row: Mapping[str, Any], key: str, place: str) -> dict[str, str]:
+    rules = {str(position): str(rule) for position, rule in (row.get(key) or {}).items()}
     unknown = set(rules.values()) - RULES
     if unknown:
         raise InputError(f"unknown rule '{min(unknown)}' for an argument", place=place, cure="known: " + ", ".join(sorted(RULES)))

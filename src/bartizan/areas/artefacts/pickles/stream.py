@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from bartizan.areas.artefacts.pickles import opcodes as op
 from bartizan.areas.artefacts.pickles.analysis import Analysis, Buffer, Limits, Watch
 from bartizan.areas.artefacts.pickles.values import (
     MAX_NAME,
+    Cell,
     Global,
     Value,
     length_of,
@@ -42,6 +43,9 @@ class Stream:
     handlers: ClassVar[dict[int, Callable[[Any, int], int]]]
     """What reads each opcode: takes its offset, gives that of the next one; minus that behind STOP."""
 
+    tracking: bool
+    """Are the items of dicts kept, because what a state sets matters?"""
+
     def __init__(self, data: Buffer, start: int, limits: Limits, watch: Watch) -> None:
         self.data = data
         self.size = len(data)
@@ -62,6 +66,7 @@ class Stream:
         self.persistent: dict[str, None] = {}
         self.arrays: list[tuple[int, int]] = []
         self.count = 0
+        self.tracking = False
         self.stopped = -1
         self.complete = False
 
@@ -151,6 +156,8 @@ class Stream:
                     value = memo[data[pos + 1]]
                     if value.__class__ is Global:
                         value.pushed += 1
+                    elif self.tracking:
+                        self._again(value)
                     push(value)
                     pos += 2
                 elif code == 0x86:
@@ -279,7 +286,21 @@ class Stream:
     def _push(self, value: Value) -> None:
         if isinstance(value, Global):
             value.pushed += 1
+        elif self.tracking:
+            self._again(value)
         self.stack.append(value)
+
+    def _again(self, value: Value) -> None:
+        """A tuple or dict that is used once more is one more use of the globals in it."""
+        if isinstance(value, tuple):
+            inside: Iterable[Value] = value
+        elif isinstance(value, Cell) and value.parts is not None:
+            inside = value.parts.values()
+        else:
+            return
+        for item in inside:
+            if isinstance(item, Global):
+                item.pushed += 1
 
     def _get(self, pos: int) -> int:
         line, end = self._line(pos + 1)

@@ -11,6 +11,8 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from bartizan.areas.artefacts.pickles import opcodes as op
 from bartizan.areas.artefacts.pickles.analysis import Buffer, Watched
 from bartizan.areas.artefacts.safety import Argument
@@ -18,11 +20,15 @@ from bartizan.areas.artefacts.safety import Argument
 MAX_NAME = 1_000
 """Longest name of a module or class, in bytes; a longer one is as good as unknown."""
 
+MAX_TEXT = 4_096
+"""Longest text of a state that a policy gets to see, in bytes."""
+
 KEPT = 8
 """Items of a tuple that are kept, beside the last one."""
 
 DUNDER, COMPUTED = 1, 2
-"""Flags of a dict: a key of its is an attribute that the loader itself would call or that changes what the object is; a key is computed."""
+"""Flags of a dict: a key of its is an attribute that the loader itself would call or that changes what the object is; a key is computed,
+or there is more than one of the first sort."""
 
 _LOADER_CALLS = (b"append", b"extend", b"add")
 
@@ -43,8 +49,9 @@ class Global:
 class Cell:
     """A dict (`origin` None) or what a call of `origin` gave back, and what is known of its keys.
 
-    `parts` (kept only where joblib's arrays are followed) has the items by text key, and for results the arguments under `*` and the
-    state under `=`. `new` says that it was made without a constructor, so that it is of the class `origin`.
+    `parts` (kept only where states are followed, and only of dicts with few and plain keys) has the items by text key, and for results
+    the arguments under `*` and the state under `=`. `new` says that it was made without a constructor, so that it is of the class
+    `origin`; `method` that it is a method of an object.
     """
 
     origin: Global | None
@@ -52,6 +59,7 @@ class Cell:
     key: int = -1
     parts: dict[str, Any] | None = None
     new: bool = False
+    method: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +159,9 @@ def mark_key(data: Buffer, cell: Cell, key: Value) -> None:
     """Notes in `cell` what setting `key` means, should the dict become the state of an object."""
     if isinstance(key, int):
         if is_special(data, key):
-            if not cell.flags & DUNDER:
+            if cell.flags & DUNDER:
+                cell.flags |= COMPUTED
+            else:
                 cell.key = key
             cell.flags |= DUNDER
     elif not isinstance(key, tuple):
@@ -195,11 +205,11 @@ def state_flags(value: Value) -> tuple[int, int]:
     return (COMPUTED, -1) if isinstance(value, Global) or value in (OPAQUE, PERSISTENT) else (0, -1)
 
 
-def argument_of(data: Buffer, value: Value, detailed: bool = True) -> Argument:
+def argument_of(data: Buffer, value: Value, detailed: bool = True, limit: int = MAX_NAME) -> Argument:
     """What a policy gets to see of one argument, with its text or place only where it is `detailed`."""
     if isinstance(value, int):
         if data[value] in op.TEXT:
-            text = text_of(data, value) if detailed else ""
+            text = text_of(data, value, limit) if detailed else ""
             return Argument("unknown") if text is None else Argument("text", text)
         if data[value] in op.BYTES:
             return Argument("bytes", span=span_of(data, value) if detailed else None)
@@ -207,10 +217,31 @@ def argument_of(data: Buffer, value: Value, detailed: bool = True) -> Argument:
     if isinstance(value, Global):
         return Argument("name", f"{value.module}:{value.name}")
     if isinstance(value, Cell):
-        return Argument("data") if value.origin is None else Argument("result", f"{value.origin.module}:{value.origin.name}")
+        return _argument_made(data, value)
     if isinstance(value, tuple) or value in (LIST, SET):
         return Argument("data")
     return Argument("unknown")
+
+
+def _argument_made(data: Buffer, value: Cell) -> Argument:
+    """What a dict or a result is as an argument."""
+    if value.origin is None:
+        return Argument("data")
+    name = f"{value.origin.module}:{value.origin.name}"
+    if name == "_codecs:encode" and value.parts is not None:
+        args = value.parts["*"]
+        if isinstance(args, tuple) and len(args) == 2 and isinstance(args[0], int) and data[args[0]] in op.TEXT:
+            return Argument("encoded", name, span=(args[0], span_of(data, args[0])[1]))
+    return Argument("method" if value.method else "result", name)
+
+
+def state_of(data: Buffer, state: Value, detailed: frozenset[str]) -> tuple[Argument, ...]:
+    """The attributes that a state sets, in order; one unknown argument where it is no dict whose keys can all be told."""
+    if not isinstance(state, Cell) or state.origin is not None or state.parts is None:
+        return (Argument("unknown"),)
+    return tuple(
+        msgspec.structs.replace(argument_of(data, value, key in detailed, MAX_TEXT), key=key) for key, value in state.parts.items()
+    )
 
 
 def arguments_of(data: Buffer, value: Value, positions: tuple[int, ...], detailed: frozenset[int]) -> tuple[Argument, ...]:
