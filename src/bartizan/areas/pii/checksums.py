@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 
 _DIHEDRAL = (
     "0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
@@ -20,8 +20,8 @@ _PERMUTED = (
 
 def luhn(digits: str) -> bool:
     """ISO/IEC 7812-1, annex B: every second digit from the right doubled, the sum of all digits a multiple of ten."""
-    back = digits[::-1]
-    return (sum(map(int, back[::2])) + sum(_DOUBLED[int(d)] for d in back[1::2])) % 10 == 0
+    back = digits.encode()[::-1]
+    return (sum(back[::2]) - 48 * len(back[::2]) + sum(back[1::2].translate(_DOUBLED))) % 10 == 0
 
 
 def verhoeff(digits: str) -> bool:

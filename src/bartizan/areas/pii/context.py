@@ -7,10 +7,10 @@ a word could begin one of its phrases.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_FIRST = re.compile(r"\W*([^\W\d_]{2})")
+_LEADING = re.compile(r"[^\W\d_]+(?![?*{])")
 
 
 def words(window: str) -> list[str]:
@@ -21,28 +21,31 @@ def words(window: str) -> list[str]:
 class Phrases:
     """Alternatives of a pattern, each of which begins with at least two letters at the beginning of a word."""
 
-    def __init__(self, alternatives: Iterable[str]) -> None:
-        whole = "|".join(alternatives)
+    def __init__(self, whole: str) -> None:
         self.pattern = re.compile(rf"(?i)(?<![^\W\d_])(?:{whole})")
-        self.beginnings = frozenset(self._beginnings(whole))
-
-    @staticmethod
-    def _beginnings(whole: str) -> Iterable[str]:
-        depth, start = 0, 0
-        for place, char in enumerate(f"{whole}|"):
-            depth += (char == "(") - (char == ")")
-            if char == "|" and depth == 0:
-                found = _FIRST.match(whole[start:place])
-                if found is None or "(" in whole[start:place][:2] or "[" in whole[start:place][:2]:
-                    raise ValueError(f"does not begin with two letters: {whole[start:place]}")
-                yield found[1].lower()
-                start = place + 1
-
-    def possible(self, found: list[str]) -> bool:
-        """Can one of these words begin a phrase?"""
-        beginnings = self.beginnings
-        return any(word[:2] in beginnings for word in found)
+        beginnings: dict[str, list[str]] = {}
+        for alternative in _alternatives(whole):
+            found = _LEADING.match(alternative)
+            if found is None or len(found[0]) < 2:
+                raise ValueError(f"does not begin with two letters: {alternative}")
+            beginnings.setdefault(found[0][:2], []).append(found[0])
+        self.beginnings = {two: tuple(found) for two, found in beginnings.items()}
 
     def search(self, window: str) -> bool:
         """Does `window` hold a phrase?"""
-        return self.possible(words(window)) and self.pattern.search(window) is not None
+        beginnings = self.beginnings
+        for word in words(window):
+            known = beginnings.get(word[:2])
+            if known is not None and word.startswith(known):
+                return self.pattern.search(window) is not None
+        return False
+
+
+def _alternatives(whole: str) -> Iterator[str]:
+    """The alternatives of the outermost level of a pattern."""
+    depth, start = 0, 0
+    for place, char in enumerate(f"{whole}|"):
+        depth += (char == "(") - (char == ")")
+        if char == "|" and depth == 0:
+            yield whole[start:place]
+            start = place + 1

@@ -38,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 @cache
 def _phrases(words: str) -> Phrases:
-    return Phrases((words,))
+    return Phrases(words)
 
 
 def _date(year: int, month: int, day: int) -> bool:

@@ -21,14 +21,10 @@ _LONGEST = 7  # runs of the shape with most of them
 _CARDS = {str(n) for n in range(12, 20)} | {
     sep.join(groups) for sep in "- ." for groups in (list("4444"), list("44443"), list("465"), list("464"))
 }  # fmt: skip
-_CARD_WORDS = Phrases(
-    ["cards?|cc(?![a-z])|visa|amex|maestro|mastercard|credit|debit|kart[ae]|carte|tarjeta|payment|creditcard|pan(?![a-z])"]
-)
-_BIRTH_WORDS = Phrases(
-    ["born|birth|dob(?![a-z])|geb|nacid|nacim|naiss|née? le|nat[oa] (?:il|a)|syntym|född|født|fodt|urodz|date ?of ?birth"]
-)
+_CARD_WORDS = Phrases("cards?|cc(?![a-z])|visa|amex|maestro|mastercard|credit|debit|kart[ae]|carte|tarjeta|payment|creditcard|pan(?![a-z])")
+_BIRTH_WORDS = Phrases("born|birth|dob(?![a-z])|geb|nacid|nacim|naiss|née? le|nat[oa] (?:il|a)|syntym|född|født|fodt|urodz|date ?of ?birth")
 _DATE_SHAPES = {f"{a}{sep}{b}{sep}{c}" for sep in "-/." for a, b, c in ("422", "412", "421", "411", "224", "124", "214", "114", "222")}
-_IDENTITY_WORDS = Phrases(sorted({rule.words for rule in national.RULES}))
+_IDENTITY_WORDS = Phrases("|".join(sorted({rule.words for rule in national.RULES})))
 
 
 def find(page: Page) -> Iterator[Hit]:
@@ -125,8 +121,13 @@ def _better(one: Hit | None, other: Hit | None) -> Hit | None:
     return other if other.score > one.score else one
 
 
+_NEITHER = re.compile(r"[^0-9A-Za-z]+")
+
+
 def _bare(written: str) -> str:
-    return "".join(c for c in written if c.isalnum()).upper()
+    if written.isdigit():
+        return written
+    return _NEITHER.sub("", written).upper()
 
 
 def _national(page: Page, rule: national.Rule, start: int, end: int, before: str) -> Hit | None:
