@@ -9,5 +9,8 @@ __getattr__, __dir__ = offers(
         "scan_text": "scan",
         "scan_texts": "scan",
         "scan_pieces": "scan",
+        "scan_table": "columns",
+        "scan_file": "files",
+        "Column": "columns",
     },
 )

@@ -1,0 +1,47 @@
+"""Scans the file or folder that a data set lies in: tables column by column, all else line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bartizan.adapters.files import files_below, read_text, shown
+from bartizan.adapters.tables import FORMATS, read_table
+from bartizan.areas.pii.columns import Column, scan_column, scan_table
+
+TABLES = frozenset(FORMATS) - {".txt", ".data"}
+LINES = "lines"
+"""Name of the only column of a file that is no table."""
+_NO_TEXT = frozenset(
+    {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy", ".npz", ".wav", ".mp3", ".mp4", ".zip", ".tar"}
+)
+
+
+def scan_file(root: str | Path, path: Path) -> tuple[dict[str, dict[str, Column]], tuple[str, ...]]:
+    """The column map of each file below `path`, by its name relative to `root`, and the names of files that hold no text.
+
+    Raises `InputError` for a file that cannot be read, `MissingExtra` where its format needs one.
+    """
+    maps: dict[str, dict[str, Column]] = {}
+    skipped: list[str] = []
+    for file, columns in _read(root, path):
+        if columns is None:
+            skipped.append(shown(root, file))
+        else:
+            maps[shown(root, file)] = columns
+    return maps, tuple(skipped)
+
+
+def _read(root: str | Path, path: Path) -> Iterator[tuple[Path, dict[str, Column] | None]]:
+    for file in files_below(root, path):
+        suffixes = [suffix.lower() for suffix in file.suffixes]
+        kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes[-1] if suffixes else "")
+        if kind in TABLES:
+            frame = read_table(root, file)
+            yield file, scan_table({name: frame[name].array for name in frame.columns})
+            continue
+        text = None if kind in _NO_TEXT else read_text(root, file)
+        if text is None or "\0" in text[:4096]:
+            yield file, None
+        else:
+            yield file, {LINES: scan_column("", text.splitlines())}
