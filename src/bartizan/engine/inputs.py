@@ -13,7 +13,19 @@ from urllib.parse import unquote, urlsplit
 from bartizan.model.findings import Input
 from bartizan.model.system import Element, Kind, kind_of
 
-FIELDS = ("uri", "code", "exports", "system_prompt", "incident_plan", "architecture", "signature", "signed_by", "configuration")
+FIELDS = (
+    "uri",
+    "code",
+    "exports",
+    "system_prompt",
+    "incident_plan",
+    "architecture",
+    "signature",
+    "signed_by",
+    "passport",
+    "schema",
+    "configuration",
+)
 """Fields of a node that may name local files or folders."""
 
 STATE_FOLDER = ".bartizan"

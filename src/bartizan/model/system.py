@@ -342,6 +342,8 @@ class Dataset(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     signature: str | None = None  # the file with the signature
     signed_by: str | None = None  # the public key that must have signed
     configuration: tuple[str, ...] | None = None  # files that set up where it lies: Terraform, CloudFormation, bucket policies, compose
+    passport: str | None = None  # the file that `bartizan data record` wrote
+    schema: str | None = None  # the file that says what its columns must be
     derived_from: tuple[str, ...] | None = None
 
 
