@@ -16,9 +16,9 @@ from bartizan.cli.sign import key_options, signing_key
 from bartizan.model.errors import EvidenceError, InputError, one_line
 
 if TYPE_CHECKING:
-    from bartizan.areas.provenance.passport.recording import Listener
-    from bartizan.areas.provenance.passport.statement import Held, Parent
+    from bartizan.areas.provenance.passport.statement import Held
     from bartizan.areas.provenance.signing.keys import PrivateKey, PublicKey
+    from bartizan.workflows.dataset_passport import Listener
 
 SHOWN = 40
 """Changes that the table shows."""
@@ -46,19 +46,16 @@ def command() -> None:
 def record_command(path: Path, output: Path | None, croissant: Path | None, who: dict[str, Any], form: str, **what: Any) -> int:
     """Hash every file, row and column of PATH in one pass and sign what was found. The statement stays below 4 KB whatever the size;
     the details lie beside it. Tables (csv, tsv, jsonl, parquet, arrow) and lines of text are read into rows, other files are one row."""
-    from bartizan.areas.provenance.passport import recording, statement
-    from bartizan.evidence.times import now, stamp
+    from bartizan.areas.provenance.passport import statement
+    from bartizan.workflows import dataset_passport
 
     place = output or statement.passport_path(path)
     key = _private(who)
-    own = (place, statement.details_path(place), *((croissant,) if croissant else ()))
-    given = dict(_typed(one) for one in what["types"])
-    parents = tuple(_parent(source, what["by"]) for source in what["sources"])
+    parents = tuple(dataset_passport.parent(source, what["by"]) for source in what["sources"])
+    types = dict(_typed(one) for one in what["types"])
+    own = (croissant,) if croissant else ()
     with progress() as listener:
-        made, details = recording.record(
-            path, at=stamp(now()), own=own, ignore=what["ignore"], parents=parents, types=given, listener=listener
-        )
-    statement.write(place, made, details, key)
+        made = dataset_passport.record(path, place, key, own=own, ignore=what["ignore"], parents=parents, types=types, listener=listener)
     if croissant is not None:
         _export(statement.read(place, key.public), croissant, ())
     if form == "json":
@@ -81,8 +78,8 @@ def verify_command(
     path: Path | None, passport: Path | None, content: bool, sources: tuple[Path, ...], proof: Path | None, key: Path, form: str
 ) -> int:
     """Is the data at PATH what its passport says? Ends with 1 where anything differs: a bit, a name, a row, a column, the key."""
-    from bartizan.areas.provenance.passport import verifying
     from bartizan.areas.provenance.signing.keys import PublicKey
+    from bartizan.workflows.dataset_passport import passport_room
 
     trusted = PublicKey.read(key)
     if proof is not None:
@@ -91,7 +88,9 @@ def verify_command(
         raise InputError("nothing to verify", cure="give the data, or a proof with --proof")
     with progress() as listener:
         try:
-            found = verifying.verify(path, _passport(path, passport), trusted, content=content, parents=sources, listener=listener)
+            found = passport_room("verifying").verify(
+                path, _passport(path, passport), trusted, content=content, parents=sources, listener=listener
+            )
         except EvidenceError as error:
             return _refused(str(error), form)
     lines = [*(f"differs: {problem}" for problem in found.problems[:SHOWN]), *(f"note: {note}" for note in found.notes)]
@@ -143,12 +142,13 @@ def diff_command(before: Path, after: Path, key: Path | None, form: str) -> int:
 def prove_command(path: Path, passport: Path | None, row: int | None, gone: Path | None, key: Path | None, output: Path | None) -> None:
     """Prove that a row is in the data, or no longer in it. The proof holds the row and hashes of a few others: handle it as you handle
     the data. It is checked with `bartizan data verify --proof`, without the data."""
-    from bartizan.areas.provenance.passport import proving
     from bartizan.areas.provenance.passport.statement import read
     from bartizan.areas.provenance.signing.keys import PublicKey
+    from bartizan.workflows.dataset_passport import passport_room
 
     if (row is None) == (gone is None):
         raise InputError("give either --row or --gone")
+    proving = passport_room("proving")
     trusted = PublicKey.read(key) if key is not None else None
     held = read(_passport(path, passport), trusted)
     if row is not None:
@@ -241,18 +241,6 @@ def _typed(text: str) -> tuple[str, str]:
     return name, kind
 
 
-def _parent(path: Path, by: Path | None) -> Parent:
-    import hashlib
-
-    from bartizan.areas.provenance.passport.statement import Parent, read
-
-    passport = read(path, None, details=False).passport
-    made = hashlib.sha256(by.read_bytes()).hexdigest() if by is not None else None
-    return Parent(
-        name=passport.name, passport=passport.id, content=passport.content.root, transformation=made, by=by.name if by is not None else ""
-    )
-
-
 def _private(who: dict[str, Any]) -> PrivateKey:
     key = signing_key(**who)
     if key is None:
@@ -267,8 +255,9 @@ def _passport(path: Path, passport: Path | None) -> Path:
 
 
 def _check_proof(path: Path, key: PublicKey, form: str) -> int:
-    from bartizan.areas.provenance.passport import proving
+    from bartizan.workflows.dataset_passport import passport_room
 
+    proving = passport_room("proving")
     try:
         proved = proving.check(proving.decode(path.read_bytes()), key)
     except EvidenceError as error:

@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "deps": ("bartizan.cli.scan_deps", "packages with published weaknesses"),
     "code": ("bartizan.cli.scan_code", "training code, notebooks and settings that open a door"),
     "weights": ("bartizan.cli.scan_weights", "weights beside a reference"),
+    "data": ("bartizan.cli.scan_data", "a data set: what it holds, and what every check says of it"),
 }
 """What else can be scanned: the first word, the module of its command, what it is. A file of that name is scanned as `./deps`."""
 

@@ -1,5 +1,6 @@
 """The passport of a data set: what it holds, to the row, in a signed statement of a few kilobytes whatever its size.
 
+formats      how a file is read, by its name
 reading      tables, lines of text and plain files as streams of Arrow batches
 encoding     the canonical bytes of rows and columns: the same for every file format that can hold them
 trees        Merkle trees (RFC 9162) over rows, files and lineage, with paths

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from bartizan.areas.provenance.passport.reading import logical_name
+from bartizan.areas.provenance.passport.formats import logical_name
 from bartizan.areas.provenance.passport.statement import Details, FileRecord, Profile
 from bartizan.areas.provenance.passport.trees import BLOCK
 from bartizan.model.errors import one_line

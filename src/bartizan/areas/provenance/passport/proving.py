@@ -17,7 +17,8 @@ import msgspec
 import pyarrow as pa
 
 from bartizan.areas.provenance.passport import encoding
-from bartizan.areas.provenance.passport.reading import Table, format_of
+from bartizan.areas.provenance.passport.formats import format_of
+from bartizan.areas.provenance.passport.reading import Table
 from bartizan.areas.provenance.passport.recording import TREE, arrow_type, content_leaves, file_record, row_hashes
 from bartizan.areas.provenance.passport.row_set import RowSet, bits_for, bucket_leaf, bucket_of
 from bartizan.areas.provenance.passport.statement import FileRecord, Held, read_lines

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from bartizan import __version__
 from bartizan.areas.provenance.passport import encoding
-from bartizan.areas.provenance.passport.reading import Table, Widened, format_of, logical_name
+from bartizan.areas.provenance.passport.formats import format_of, logical_name
+from bartizan.areas.provenance.passport.reading import Table, Widened
 from bartizan.areas.provenance.passport.row_set import RowSet
 from bartizan.areas.provenance.passport.statement import (
     Content,

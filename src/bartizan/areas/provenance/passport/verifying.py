@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bartizan.areas.provenance.passport.difference import Change, differences
-from bartizan.areas.provenance.passport.reading import format_of, logical_name
+from bartizan.areas.provenance.passport.formats import format_of, logical_name
 from bartizan.areas.provenance.passport.recording import TREE, Listener, arrow_type, file_record
 from bartizan.areas.provenance.passport.row_set import RowSet
 from bartizan.areas.provenance.passport.statement import Details, FileRecord, Held, Parent, details_path, read

@@ -1,0 +1,88 @@
+"""`bartizan scan data`: a data set as it is, without a manifest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bartizan.cli.data import progress
+from bartizan.cli.options import format_option, write
+from bartizan.cli.show import fit, json_text, paint, table
+
+if TYPE_CHECKING:
+    from bartizan.workflows.dataset_passport import DataScan
+
+COLUMNS = 30
+"""Columns that the summary shows."""
+
+
+@click.command("data", epilog="Example: bartizan scan data loans.csv --label default --test holdout.csv")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--label", metavar="COLUMN", help="The column with the labels.")
+@click.option("--test", type=click.Path(path_type=Path, exists=True), help="Held-out data that must not share rows with it.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=600.0, show_default=True, help="The most that one check may take.")
+@click.option("--skip", multiple=True, metavar="CHECK", help="Leave out a check, or an area; repeatable.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to a file.")
+@format_option("table", "json")
+def command(path: Path, label: str | None, test: Path | None, seconds: float, skip: tuple[str, ...], output: Path | None, form: str) -> int:
+    """Look at a data set: a folder, csv, jsonl, parquet, text, images. Records what it holds, infers its schema, and runs every installed
+    check of data sets. Ends with 1 where a check fails. What no check looked at is said to be not covered, never to be clean."""
+    from bartizan.workflows.dataset_passport import scan
+
+    def told(name: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\r" + fit(f"checking  {name}", 78).rstrip() + "\x1b[K")
+            sys.stderr.flush()
+
+    with progress() as listener:
+        found = scan(path, label=label, test=test, seconds=seconds, skip=skip, listener=listener, told=told)
+    write(_json(found) if form == "json" else _table(found), output)
+    return 1 if found.failed else 0
+
+
+def _table(found: DataScan) -> str:
+    parts = []
+    if found.passport is not None and found.details is not None:
+        made = found.passport
+        rows = f"{made.content.rows:,} rows, {made.content.columns} columns"
+        parts.append(f"{made.name}: {made.files.count} files, {made.files.size:,} bytes, {rows}\ncontent {made.content.root}")
+        first = next((file for file in found.details.files if file.columns), None)
+        if first is not None:
+            profile = [(c.name, c.type, c.nulls, _number(c.mean), _number(c.deviation)) for c in first.columns[:COLUMNS]]
+            parts.append(table(("column", "type", "empty", "mean", "deviation"), profile))
+            if len(first.columns) > COLUMNS:
+                parts.append(f"and {len(first.columns) - COLUMNS} columns more: --format json")
+    answers = [(line.area, line.check.partition(".")[2] or line.check, line.verdict or "-", line.title) for line in found.lines]
+    parts.append(table(("area", "check", "verdict", "what was found"), answers))
+    remedies = [f"  {line.check}: {line.remedy}" for line in found.lines if line.remedy and str(line.verdict) in ("fail", "inconclusive")]
+    parts += ["\n".join(["what to do:", *remedies])] if remedies else []
+    failed = sum(1 for line in found.lines if str(line.verdict) == "fail")
+    open_ones = sum(1 for line in found.lines if line.verdict is None)
+    parts.append(f"{paint('fail') if failed else 'nothing failed'}: {failed} checks failed, {open_ones} answers are missing or not judged")
+    return "\n\n".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _json(found: DataScan) -> str:
+    import msgspec
+
+    return json_text(
+        {
+            "path": found.path,
+            "failed": found.failed,
+            "passport": msgspec.to_builtins(found.passport) if found.passport is not None else None,
+            "files": [{"name": f.name, "rows": f.rows, "columns": f.columns} for f in found.details.files[:1000]] if found.details else [],
+            "answers": [
+                {"area": a.area, "check": a.check, "verdict": a.verdict, "title": a.title, "why": a.why, "remedy": a.remedy,
+                 "details": a.finding.details if a.finding is not None else {}}
+                for a in found.lines
+            ],
+            "schema": found.schema,
+        }
+    )  # fmt: skip
