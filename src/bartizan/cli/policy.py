@@ -61,7 +61,9 @@ def allow(packages: tuple[str, ...], places: tuple[Path, ...], output: Path | No
     write(as_yaml(sign(document, Keyring(keys or _state() / "keys").signer())), output)
     if output is not None:
         names = sum(len(row["names"].split()) for row in document["allow"])
-        click.echo(f"{names} names allowed, {len(document['about']['left'])} names or uses left out: bartizan policy show {output}", err=True)
+        click.echo(
+            f"{names} names allowed, {len(document['about']['left'])} names or uses left out: bartizan policy show {output}", err=True
+        )
     return 0
 
 
@@ -143,7 +145,9 @@ def verify(path: Path, keys: tuple[Path, ...], places: tuple[Path, ...], form: s
     if not found.signed and not found.problems:
         click.echo(f"{path}: is not signed: somebody wrote it by hand")
     elif found.signed and not found.known:
-        click.echo(f"{path}: signed by the key {found.key}, which is none that you trust: name it with --key, or compile the policy yourself")
+        click.echo(
+            f"{path}: signed by the key {found.key}, which is none that you trust: name it with --key, or compile the policy yourself"
+        )
     if good:
         click.echo(f"{path}: signed by the key {found.key}, unchanged; {', '.join(found.packages)}")
     return 0 if good else 1

@@ -31,6 +31,12 @@ def command(guard_loads: bool, policies: tuple[Path, ...], command: tuple[str, .
 
     if not guard_loads:
         raise InputError("nothing to guard was named", cure="bartizan run --guard-loads -- COMMAND")
+    if policies:
+        from bartizan.areas.artefacts.policy_compiler.signed import installed, with_policies
+        from bartizan.cli.policy import known_keys
+
+        for note in with_policies(policies, keys=known_keys(), environment=installed())[1]:
+            click.echo(f"bartizan: {note}", err=True)
     line = guarded_command(command, policies)
     if line[0] != sys.executable and subprocess.run([line[0], "-c", "import bartizan"], capture_output=True, check=False).returncode:  # noqa: S603
         raise InputError(f"bartizan is not installed for {Path(line[0]).name}", cure="install it in the environment of the program")

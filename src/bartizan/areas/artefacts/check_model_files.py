@@ -47,7 +47,9 @@ def model_files(job: Job, target: Asset, *, policy: str = "") -> Iterator[Findin
         raise InputError(f"'{target.id}' has no uri", place=target.at, cure="declare where the model file lies")
     allowed = Policy.shipped()
     if policy:
-        allowed = allowed.with_([local_path(job.root, policy, target.at)])
+        from bartizan.areas.artefacts.policy_compiler.signed import installed, with_policies
+
+        allowed, _ = with_policies([local_path(job.root, policy, target.at)], environment=installed())
     report = scan([local_path(job.root, uri, target.at) for uri in uris], policy=allowed, workers=1)
     for threat in job.threats:
         yield _finding(job, target, threat, report)

@@ -1,4 +1,4 @@
-"""Derives from the files of an installed package or a wheel which of its names a pickle may use, in which ways: a policy, signed and pinned.
+"""Derives from the files of a package, installed or a wheel, which of its names a pickle may use and how: a policy, signed and pinned.
 
 `sources` finds files, `modules` resolves names, `bodies` says what a function leads to, `shapes` and `tampering` what classes are, `uses`
 decides, `compiling` writes it down, `signed` seals it, `changes` says what differs between two. No code of the package is imported or run.

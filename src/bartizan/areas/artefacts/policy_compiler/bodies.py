@@ -17,6 +17,7 @@ from bartizan.areas.artefacts.policy_compiler.modules import (
     UNKNOWN,
     Class,
     Function,
+    Instance,
     Module,
     Outside,
     Scope,
@@ -27,10 +28,48 @@ from bartizan.areas.artefacts.policy_compiler.modules import (
 )
 
 SENSITIVE = frozenset(
-    """__new__ __init__ __setstate__ __reduce__ __reduce_ex__ __getstate__ __getnewargs__ __getnewargs_ex__ __del__ __hash__ __eq__ __getattr__
-    __getattribute__ __setattr__ __delattr__ __class__ __dict__ __bases__ __mro__ __slots__ __init_subclass__ __set_name__ __set__ __get__
-    __delete__ __call__ __setitem__ append extend add update __iadd__ __prepare__ __instancecheck__ __class_getitem__ __len__ __bool__ __iter__
-    __post_init__ items""".split()
+    [
+        "__new__",
+        "__init__",
+        "__setstate__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__getstate__",
+        "__getnewargs__",
+        "__getnewargs_ex__",
+        "__del__",
+        "__hash__",
+        "__eq__",
+        "__getattr__",
+        "__getattribute__",
+        "__setattr__",
+        "__delattr__",
+        "__class__",
+        "__dict__",
+        "__bases__",
+        "__mro__",
+        "__slots__",
+        "__init_subclass__",
+        "__set_name__",
+        "__set__",
+        "__get__",
+        "__delete__",
+        "__call__",
+        "__setitem__",
+        "append",
+        "extend",
+        "add",
+        "update",
+        "__iadd__",
+        "__prepare__",
+        "__instancecheck__",
+        "__class_getitem__",
+        "__len__",
+        "__bool__",
+        "__iter__",
+        "__post_init__",
+        "items",
+    ]
 )
 """Attributes of a class by which loading runs its code, or that change what the class is."""
 
@@ -75,6 +114,10 @@ class Classes(Protocol):
 
     def method(self, cls: Class, name: str, after: Class | None = None) -> list[Function] | None:
         """The functions that an attribute of instances stands for; None where that cannot be told, empty where nothing of the kind is."""
+        ...
+
+    def nested(self, cls: Class, name: str) -> Class | None:
+        """The class that stands in the body of `cls` or of a base under a name."""
         ...
 
     def constructors(self, cls: Class) -> list[Step]:
@@ -154,6 +197,8 @@ class Walker(ast.NodeVisitor):
     def _outside(self, node: ast.expr, name: str, called: bool) -> None:
         if self.at_import and not called:
             return
+        if reached := known.INTERPRETER & set(name.split(".")):
+            self.note(node, f"reaches into the interpreter by {min(reached)}", hard=True, name=min(reached))
         what, why = known.shipped().of(name)
         if what == known.HARMFUL:
             self.note(node, f"uses {_plain(name)}, which {why}", hard=True, name=name, reads=_reads(node))
@@ -214,6 +259,10 @@ class Walker(ast.NodeVisitor):
     def _method(self, node: ast.Call, func: ast.Attribute) -> None:
         name, receiver = func.attr, func.value
         if self.cls is not None and (self._is_self(receiver) or self._is_own_class(receiver)):
+            nested = self.classes.nested(self.cls, name)
+            if nested is not None:
+                self._add(self.classes.constructors(nested))
+                return
             self._own_method(node, name, self.classes.method(self.cls, name))
             return
         if _is_super(receiver) and self.cls is not None and self.function is not None and self.function.owner is not None:
@@ -223,8 +272,13 @@ class Walker(ast.NodeVisitor):
         if name in known.INTERPRETER:
             self.note(node, f"reaches into the interpreter by {name}", hard=True)
         if name in known.shipped().harmful_methods:
-            self.note(node, f"calls .{name} of {_short(receiver)}", hard=True, name=f".{name}", reads=name.startswith("read") or _reads(node))
+            self.note(
+                node, f"calls .{name} of {_short(receiver)}", hard=True, name=f".{name}", reads=name.startswith("read") or _reads(node)
+            )
             return
+        for target in self.resolve(receiver):
+            if isinstance(target, Instance) and target.cls is not None and self.classes.follows(str(target.cls)):
+                self._add(Step(function, target.cls) for function in self.classes.method(target.cls, name) or ())
         others = list(self.classes.by_name(name))
         self._add(Step(function, cls, False) for cls, function in others)
         if not others and name not in known.shipped().harmless_methods:
@@ -417,4 +471,3 @@ def _plain(name: str) -> str:
 def _short(node: ast.expr) -> str:
     text = ast.unparse(node)
     return text if len(text) <= 60 else text[:57] + "..."
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bartizan import __version__
@@ -20,7 +20,9 @@ _NOT_FOR_MODELS = re.compile(r"(^|\.)(tests?|testing|conftest|setup|__main__|tes
 Document = dict[str, Any]
 
 
-def compile_policy(names: Sequence[str], environment: Environment, *, trust_compiled: bool = False, policy: Policy | None = None) -> Document:
+def compile_policy(
+    names: Sequence[str], environment: Environment, *, trust_compiled: bool = False, policy: Policy | None = None
+) -> Document:
     """The policy of the packages `names` as they lie in `environment`, unsigned: `about`, `allow`.
 
     Bases outside of a package are resolved through `policy` (the shipped one by default) and the source in the environment.
@@ -49,32 +51,42 @@ def _compiled(package: Package, environment: Environment, trust: bool, policy: P
     shapes = Shapes(world, policy, modules, package.tops)
     uses = Uses(world, shapes)
     imports = Imports(world, shapes, uses.bodies)
-    rebuilders = uses.rebuilders()
-    allowed: list[Allowed] = []
     left = [Left(name, why) for name, why in world.problems.items() if name.partition(".")[0] in package.tops]
-    for module in modules:
-        if _NOT_FOR_MODELS.search(module.name):
-            continue
-        things = [*(cls for cls in shapes.classes() if cls.module is module), *_functions(module)]
-        harm = imports.harm(module) if things else ""
-        for thing in things:
-            verdict: Allowed | list[Left]
-            if harm:
-                verdict = [Left(str(thing), harm)]
-            elif isinstance(thing, Class):
-                verdict = uses.of_class(thing)
-            else:
-                verdict = uses.of_function(thing, thing in rebuilders)
-            if isinstance(verdict, Allowed):
-                allowed.append(verdict)
-            else:
-                left += verdict
+    allowed: list[Allowed] = []
+    for verdict in _verdicts(uses, imports, modules):
+        if isinstance(verdict, Allowed):
+            allowed.append(verdict)
+        else:
+            left += verdict
     for source in package.modules:
         if source.compiled and not _NOT_FOR_MODELS.search(source.module):
             one, other = _binary(source, environment, trust)
             allowed += one
             left += other
     return _unambiguous(allowed, left), left + uses.left
+
+
+def _verdicts(uses: Uses, imports: Imports, modules: Iterable[Module]) -> Iterator[Allowed | list[Left]]:
+    """The verdicts on the classes, functions and named tuples of the modules that models may need."""
+    rebuilders = uses.rebuilders()
+    classes: dict[Module, list[Class]] = {}
+    for cls in uses.shapes.classes():
+        classes.setdefault(cls.module, []).append(cls)
+    for module in modules:
+        things = [*classes.get(module, ()), *_functions(module)]
+        tuples = uses.named_tuples(module)
+        if _NOT_FOR_MODELS.search(module.name) or not (things or tuples):
+            continue
+        harm = imports.harm(module)
+        if not harm:
+            yield from tuples
+        for thing in things:
+            if harm:
+                yield [Left(str(thing), harm)]
+            elif isinstance(thing, Class):
+                yield uses.of_class(thing)
+            else:
+                yield uses.of_function(thing, thing in rebuilders)
 
 
 def _modules(world: World, package: Package) -> list[Module]:

@@ -10,7 +10,7 @@ from bartizan.areas.artefacts.policy_compiler.modules import Imported, Module, W
 from bartizan.areas.artefacts.policy_compiler.shapes import Shapes
 
 _USUAL = (
-    "sys.", "os.environ", "os.path", "os.listdir", "os.scandir", "os.register_at_fork", "os.add_dll_directory", "os.stat", "os.walk", "os.supports",
+    "sys.", "os.environ", "os.path", "os.listdir", "os.scandir", "os.register_at_fork", "os.add_dll_directory", "os.stat", "os.walk",
     "importlib.", "pkgutil.", "inspect.", "gc.", "logging.", "multiprocessing.", "pkg_resources.", "copyreg.", "glob.", "platform.",
     "tempfile.gettempdir", "signal.", "numpy.testing.", "concurrent.futures.", "asyncio.", "threading.", "resource.", "pickle.",
 )  # fmt: skip

@@ -72,6 +72,13 @@ class Unknown:
     why: str = "computed"
 
 
+@dataclass(frozen=True)
+class Instance(Unknown):
+    """What calling a class of the text gives back."""
+
+    cls: Class | None = None
+
+
 UNKNOWN = Unknown()
 DATA = Unknown("data")
 
@@ -125,6 +132,9 @@ class World:
         module = Module(source.module, source.package, tree)
         for statement in statements(tree.body):
             self._bind(module, module.bindings, statement, None, None)
+            if not isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                for name in _bound_oddly(statement):
+                    module.bindings.setdefault(name, []).append(UNKNOWN)
         self._modules[source.module] = module
         return module
 
@@ -144,16 +154,18 @@ class World:
         inner = function.node
         for argument in arguments_of(inner):
             found.setdefault(argument.arg, []).append(Unknown("parameter"))
+        for argument, default in _defaults(inner):
+            found[argument.arg].append(default)
         if not isinstance(inner, ast.Lambda):
             for node in statements(inner.body):
                 self._bind(function.module, found, node, None, function)
-        for node in ast.walk(inner):
-            if isinstance(node, ast.comprehension):
-                _bind_target(found, node.target, UNKNOWN)
-            elif isinstance(node, ast.NamedExpr):
-                _bind_target(found, node.target, node.value)
-            elif isinstance(node, ast.Global | ast.Nonlocal):
-                for name in node.names:
+        for part in ast.walk(inner):
+            if isinstance(part, ast.comprehension):
+                _bind_target(found, part.target, UNKNOWN)
+            elif isinstance(part, ast.NamedExpr):
+                _bind_target(found, part.target, part.value)
+            elif isinstance(part, ast.Global | ast.Nonlocal):
+                for name in part.names:
                     found.pop(name, None)
         return found
 
@@ -206,6 +218,9 @@ class World:
                 bases = self.resolve(module, node.args[0], scopes, depth + 1)
                 return [found for base in bases for found in self._attribute(base, name.value, depth + 1)]
             return [UNKNOWN]
+        if isinstance(node, ast.Call):
+            made = self.resolve(module, node.func, scopes, depth + 1)
+            return [Instance("computed", item) if isinstance(item, Class) else UNKNOWN for item in made]
         return [DATA] if isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Set | ast.JoinedStr) else [UNKNOWN]
 
     def _name(self, module: Module, name: str, scopes: Sequence[Scope], depth: int) -> list[Target]:
@@ -282,7 +297,9 @@ class World:
                 return [Outside(f"{base.name}.{name}")]
             return self.lookup(module, name, depth + 1)
         if isinstance(base, Class):
-            return [found for bound in self.members(base).get(name, ()) for found in self._bound(base.module, bound, (), depth)] or [UNKNOWN]
+            return [found for bound in self.members(base).get(name, ()) for found in self._bound(base.module, bound, (), depth)] or [
+                UNKNOWN
+            ]
         return [UNKNOWN]
 
     def members(self, cls: Class) -> Scope:
@@ -298,9 +315,29 @@ class World:
                 found.setdefault(node.name, []).append(self.function_of(cls.module, node, f"{cls.qualname}.", cls))
             else:
                 self._bind(cls.module, found, node, cls, None)
+            for name in () if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else _bound_oddly(node):
+                found.setdefault(name, []).append(UNKNOWN)
         for bounds in found.values():
             bounds[:] = [self.function_of(cls.module, b, f"{cls.qualname}.", cls) if isinstance(b, ast.Lambda) else b for b in bounds]
         return found
+
+
+def _defaults(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[tuple[ast.arg, ast.expr]]:
+    """The parameters that have defaults, with them."""
+    positional = [*node.args.posonlyargs, *node.args.args]
+    yield from zip(positional[len(positional) - len(node.args.defaults) :], node.args.defaults, strict=True)
+    yield from ((a, default) for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if default is not None)
+
+
+def _bound_oddly(statement: ast.stmt) -> Iterator[str]:
+    """Names that a statement binds inside of an expression or a pattern."""
+    queue: list[ast.AST] = [statement]
+    for node in queue:
+        if isinstance(node, ast.NamedExpr):
+            yield node.target.id
+        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+            yield node.name
+        queue += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt | ast.Lambda)]
 
 
 def absolute(module: Module, node: ast.ImportFrom) -> str:
@@ -338,9 +375,7 @@ def _bind_assigned(into: Scope, node: ast.stmt) -> None:
             _bind_target(into, target, node.value)
     elif isinstance(node, ast.AnnAssign) and node.value is not None:
         _bind_target(into, node.target, node.value)
-    elif isinstance(node, ast.AugAssign):
-        _bind_target(into, node.target, UNKNOWN)
-    elif isinstance(node, ast.For | ast.AsyncFor):
+    elif isinstance(node, ast.AugAssign | ast.For | ast.AsyncFor):
         _bind_target(into, node.target, UNKNOWN)
     elif isinstance(node, ast.With | ast.AsyncWith):
         for item in node.items:

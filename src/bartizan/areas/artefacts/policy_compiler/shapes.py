@@ -37,7 +37,9 @@ _STANDARD: Mapping[str, frozenset[str]] = {
 }
 """Bases of the standard library whose making and filling runs no code of their own."""
 
-ITERATES = frozenset({"builtins.dict", "builtins.list", "builtins.set", "builtins.frozenset", "collections.OrderedDict", "collections.Counter"})
+ITERATES = frozenset(
+    {"builtins.dict", "builtins.list", "builtins.set", "builtins.frozenset", "collections.OrderedDict", "collections.Counter"}
+)
 """Bases whose constructor iterates over its first argument."""
 
 _METACLASSES = frozenset({"abc.ABCMeta", "builtins.type", "enum.EnumMeta", "enum.EnumType", "typing.NamedTupleMeta"})
@@ -147,8 +149,10 @@ class Shapes:
 
     def _outside(self, name: str) -> Reviewed | str:
         last = name.rpartition(".")[2]
-        if name.startswith("collections.abc.") or name.startswith("typing."):
+        if name.startswith(("collections.abc.", "typing.")):
             return Reviewed(name, _STANDARD.get(name, PLAIN), (), True)
+        if name in _METACLASSES:
+            return Reviewed(name, frozenset(), (), True)
         if name in _STANDARD:
             return Reviewed(name, _STANDARD[name], ((0, "plain"),) if name in ITERATES else (), True)
         if name.startswith("builtins.") and last.endswith(("Error", "Exception", "Warning", "StopIteration")):
@@ -192,6 +196,13 @@ class Shapes:
             return []
         return None
 
+    def nested(self, cls: Class, name: str) -> Class | None:
+        """The class that stands in the body of `cls` or of a base under a name."""
+        for item in self.shape(cls).order:
+            if isinstance(item, Class) and (bounds := self.bound(item, name)):
+                return next((bound for _, bound in bounds if isinstance(bound, Class)), None) if len(bounds) == 1 else None
+        return None
+
     def _functions(self, bounds: Iterable[tuple[Module, Binding]], cls: Class) -> list[Function] | None:
         found: list[Function] = []
         for module, bound in bounds:
@@ -217,12 +228,14 @@ class Shapes:
     def constructors(self, cls: Class) -> list[Step]:
         """What runs when the class is called: `__call__` of its metaclass, `__new__`, `__init__`, `__post_init__`."""
         steps = [Step(function, meta) for meta in self.shape(cls).metaclasses for function in self.method(meta, "__call__") or ()]
-        for name in ("__new__", "__init__", "__post_init__"):
+        for name in ("__new__", "__init__", "__post_init__", "__attrs_post_init__", "_missing_"):
             steps += [Step(function, cls) for function in self.method(cls, name) or ()]
         return steps
 
 
-_WRAPPERS = frozenset({"builtins.property", "builtins.staticmethod", "builtins.classmethod", "functools.cached_property"})
+_WRAPPERS = frozenset(
+    {"builtins.property", "builtins.staticmethod", "builtins.classmethod", "functools.cached_property", "functools.partialmethod"}
+)
 
 
 def _reviewed(name: str, entry: Entry) -> Reviewed:
@@ -248,4 +261,3 @@ def _merged(orders: list[list[Class | Reviewed]]) -> list[Class | Reviewed]:
         merged.append(head)
         queues = [[item for item in queue if item != head] for queue in queues]
     return merged
-

@@ -90,6 +90,8 @@ def _signature_of(document: Document, about: Document) -> tuple[PublicKey | None
         key = PublicKey.load(base64.b64decode(str(about.get("key", "")), validate=True))
         signature = base64.b64decode(str(about.get("signature", "")), validate=True)
     except (binascii.Error, ValueError, EvidenceError):
+        signature = b""
+    if not signature:
         return None, "it was compiled and has no signature any more, or none that can be read"
     unsigned = {**document, "about": {name: value for name, value in about.items() if name != "signature"}}
     try:
@@ -139,7 +141,9 @@ def with_policies(
             cure = "compile it again with `bartizan policy allow`, and read what `bartizan policy diff` says"
             raise Refused(found.problems[0], place=str(path), cure=cure)
         if found.signed and not found.known:
-            notes.append(f"{path}: signed by the key {found.key[:16]}, which is none of this project's: check it with `bartizan policy verify`")
+            notes.append(
+                f"{path}: signed by the key {found.key[:16]}, which is none of this project's: check it with `bartizan policy verify`"
+            )
     return Policy.shipped().with_(paths), notes
 
 

@@ -160,7 +160,7 @@ class Environment:
         tree = self.trees[index]
         metadata = email.parser.BytesParser().parsebytes(tree.read(f"{info}/METADATA"), headersonly=True)
         modules, lines = [], []
-        for path, said, *_ in sorted(rows):
+        for path, said, *_ in sorted(rows, key=lambda row: row[0]):
             if _BOOKKEEPING.search(path) or path.endswith("/"):
                 continue
             content = tree.read(path)

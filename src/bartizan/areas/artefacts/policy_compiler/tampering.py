@@ -1,4 +1,4 @@
-"""What changes classes from outside of their body: attributes set at import, by loops, by functions that are handed a class, by decorators."""
+"""What changes classes from outside of their body: attributes set at import, functions that are handed a class, names bound again."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Tampering:
     def __init__(self, world: World, shapes: Shapes) -> None:
         self.world, self.shapes = world, shapes
         self.tainted: dict[Class, str] = {}
+        self.renamed: dict[tuple[str, str], str] = {}
         self._all = list(shapes.classes())
-        self._changers = self._find_changers()
+        self.changers = self._find_changers()
         for module in shapes.modules:
             for statement in module.tree.body:
                 self._statement(module, statement)
@@ -45,7 +46,11 @@ class Tampering:
 
     def _renamed(self, name: str, module: Module, line: int) -> None:
         """An attribute called like a class is set, perhaps in a module, so that the name of the class stands for something else."""
-        self._taint([c for c in self._all if c.qualname == name], f"its name is bound again ({module.name}, line {line})")
+        why = f"its name is bound again ({module.name}, line {line})"
+        self._taint([cls for cls in self._all if cls.qualname == name], why)
+        for other in self.shapes.modules:
+            if any(isinstance(bound, Function) for bound in other.bindings.get(name, ())):
+                self.renamed[other.name, name] = why
 
     def _call(self, module: Module, node: ast.Call, statement: ast.stmt | None) -> None:
         for target in self.world.resolve(module, node.func):
@@ -57,21 +62,21 @@ class Tampering:
                     self._renamed(name, module, node.lineno)
             elif isinstance(target, Outside) and (target.name == "builtins.globals" or (target.name == "builtins.vars" and statement)):
                 self._taint([c for c in self._all if c.module is module], f"names of its module are computed (line {node.lineno})")
-            elif isinstance(target, Function) and target in self._changers:
-                for position in self._changers[target]:
+            elif isinstance(target, Function) and target in self.changers:
+                for position in self.changers[target]:
                     argument = _argument(node, target, position)
                     if argument is not None:
                         self._set(module, argument, None, None, statement, node.lineno)
 
-    def _set(
-        self, module: Module, base: ast.expr, name: str | None, value: ast.expr | None, statement: ast.stmt | None, line: int
-    ) -> None:
+    def _set(self, module: Module, base: ast.expr, name: str | None, value: ast.expr | None, statement: ast.stmt | None, line: int) -> None:
         """An attribute is set; `name` None: a computed one. `statement`: the one at the top level that it stands in."""
         found = self.world.resolve(module, base)
         named = [target for target in found if isinstance(target, Class)]
         if any(isinstance(target, Outside | Whole) for target in found):
             if name is None:
-                self._taint(self._all, f"computed names are set in modules ({module.name}, line {line})")
+                own = any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(base))
+                whose = [cls for cls in self._all if cls.module is module] if own else self._all
+                self._taint(whose, f"computed names are set in modules ({module.name}, line {line})")
             else:
                 self._renamed(name, module, line)
         for cls in named:
@@ -80,7 +85,9 @@ class Tampering:
             else:
                 self.shapes.patches.setdefault((cls, name), []).append((module, value))
         if not named and statement is not None and not any(isinstance(target, Function) for target in found):
-            self._taint(self._mentioned(module, statement), f"what sets attributes in classes cannot be followed ({module.name}, line {line})")
+            self._taint(
+                self._mentioned(module, statement), f"what sets attributes in classes cannot be followed ({module.name}, line {line})"
+            )
 
     def _mentioned(self, module: Module, statement: ast.stmt) -> list[Class]:
         """The classes that a statement names, and all of the package where it names none."""
@@ -127,12 +134,26 @@ class Tampering:
             changers.setdefault(function, set()).add(names.index(base.id))
 
     def _rebound(self, module: Module) -> None:
-        """A class whose name is bound again to something that is not a class or import is not what the name stands for."""
-        for bounds in module.bindings.values():
+        """A name that is bound again to something else, here or by a star import, does not stand for the class or function alone."""
+        announced = {name for node in ast.walk(module.tree) if isinstance(node, ast.Global) for name in node.names}
+        for name, bounds in module.bindings.items():
             classes = [bound for bound in bounds if isinstance(bound, Class)]
-            other = next((bound for bound in bounds if isinstance(bound, ast.expr)), None)
-            if classes and other is not None and not isinstance(other, ast.Constant):
-                self._taint(classes, f"its name is bound again (line {other.lineno})")
+            if not classes and not any(isinstance(bound, Function) for bound in bounds):
+                continue
+            why = f"its name is bound by `global` in {module.name}" if name in announced else ""
+            if not why and classes and len(classes) < len(bounds) and not all(_empty(b) for b in bounds if not isinstance(b, Class)):
+                why = f"its name is bound again in {module.name}"
+            if not why and any(self._star_binds(star, name) for star in module.stars):
+                why = f"a star import in {module.name} may bind its name again"
+            if why:
+                self._taint(classes, why)
+                self.renamed[module.name, name] = why
+
+    def _star_binds(self, star: str, name: str) -> bool:
+        other = self.world.module(star)
+        if other is None:
+            return known.shipped().of(star).what != known.HARMLESS
+        return name in other.bindings or any(self._star_binds(inner, name) for inner in other.stars if inner != star)
 
     def decorated(self, cls: Class) -> str:
         """Why the decorators of a class leave open what it is; empty where they do not."""
@@ -146,11 +167,19 @@ class Tampering:
     def _keeps(self, target: object, called: bool) -> bool:
         """Whether a decorator gives back the class it is given, unchanged where it matters."""
         if isinstance(target, Function):
-            return target not in self._changers and _returns_its_parameter(target.node, called)
+            return target not in self.changers and _returns_its_parameter(target.node, called)
+        if isinstance(target, Class) and called and target.module.name.partition(".")[0] in self.shapes.tops:
+            applied = self.shapes.method(target, "__call__") or []
+            return bool(applied) and all(f not in self.changers and _returns_its_parameter(f.node, False, 1) for f in applied)
         name = target.name if isinstance(target, Outside) else str(target) if isinstance(target, Class) else ""
         if name.partition(".")[0] in self.shapes.tops:
             return False
         return name in _TRUSTED or (name.startswith(_TRUSTED_BELOW) and known.shipped().of(name).what != known.HARMFUL)
+
+
+def _empty(bound: object) -> bool:
+    """`X = None` in another branch: where that is what the name stands for, nothing can be done with it."""
+    return isinstance(bound, ast.Constant)
 
 
 def _functions(world: World, module: Module) -> Iterator[Function]:
@@ -184,8 +213,8 @@ def _argument(node: ast.Call, function: Function, position: int) -> ast.expr | N
     return node.args[position - shift] if 0 <= position - shift < len(node.args) else None
 
 
-def _returns_its_parameter(node: ast.AST, called: bool) -> bool:
-    """Whether every way out of a function gives back its first parameter (or, `called`, a function of which that holds)."""
+def _returns_its_parameter(node: ast.AST, called: bool, position: int = 0) -> bool:
+    """Whether every way out of a function gives back the parameter at `position` (or, `called`, a function of which that holds)."""
     if not isinstance(node, ast.FunctionDef):
         return False
     inner = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
@@ -194,7 +223,7 @@ def _returns_its_parameter(node: ast.AST, called: bool) -> bool:
         return False
     if called:
         return all(isinstance(value, ast.Name) and value.id in inner and _returns_its_parameter(inner[value.id], False) for value in own)
-    first = node.args.args[0].arg if node.args.args else ""
+    first = node.args.args[position].arg if len(node.args.args) > position else ""
     rebound = any(isinstance(item, ast.Name) and item.id == first and isinstance(item.ctx, ast.Store) for item in ast.walk(node))
     changed = any(
         (isinstance(item, ast.Attribute) and isinstance(item.ctx, ast.Store) and item.attr in SENSITIVE)
