@@ -1,4 +1,4 @@
-"""Candidates for the shipped policy of pickles: the classes of an installed package or wheel that no entry is for, and what to look at in each.
+"""Candidates for the shipped policy of pickles: classes of an installed package or wheel that no entry is for, and what to look at.
 
     python benchmarks/artefacts/draft_policy.py scikit_learn-1.6.1-....whl
     python benchmarks/artefacts/draft_policy.py site-packages/pandas --json
@@ -22,8 +22,30 @@ from pathlib import Path, PurePosixPath
 from bartizan.areas.artefacts.pickles import Policy
 
 TELLING = frozenset(
-    "__new__ __setstate__ __reduce__ __reduce_ex__ __del__ __getattr__ __getattribute__ __setattr__ __getnewargs__ __getnewargs_ex__ "
-    "__init_subclass__ __set_name__ __setitem__ append extend add update __hash__ __eq__ __call__ __iter__ __array__".split()
+    [
+        "__new__",
+        "__setstate__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__del__",
+        "__getattr__",
+        "__getattribute__",
+        "__setattr__",
+        "__getnewargs__",
+        "__getnewargs_ex__",
+        "__init_subclass__",
+        "__set_name__",
+        "__setitem__",
+        "append",
+        "extend",
+        "add",
+        "update",
+        "__hash__",
+        "__eq__",
+        "__call__",
+        "__iter__",
+        "__array__",
+    ]
 )
 """Methods that loading, filling, comparing, calling or dropping an instance may run."""
 
@@ -43,6 +65,26 @@ class Class:
     place: str
     bases: tuple[str, ...]
     methods: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Candidate:
+    """A class that no entry is for, the telling methods with where each stands, and the bases that are not in its package."""
+
+    cls: Class
+    look_at: dict[str, str]
+    bases_elsewhere: set[str]
+
+    def __str__(self) -> str:
+        look = ", ".join(f"{name} ({place})" for name, place in self.look_at.items()) or "plain"
+        beyond = "; bases elsewhere: " + ", ".join(sorted(self.bases_elsewhere)) if self.bases_elsewhere else ""
+        return f"{self.cls.module}.{self.cls.name}: {look}{beyond}"
+
+    def json(self) -> str:
+        """The same as one JSON object."""
+        cls = self.cls
+        row = {"module": cls.module, "name": cls.name, "place": cls.place, "look_at": self.look_at}
+        return json.dumps({**row, "bases_elsewhere": sorted(self.bases_elsewhere)})
 
 
 def sources(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -110,20 +152,14 @@ def inherited(cls: Class, known: dict[str, list[Class]], seen: frozenset[str] = 
     return methods, outside
 
 
-def candidates(path: Path, policy: Policy) -> Iterator[dict[str, object]]:
+def candidates(path: Path, policy: Policy) -> list[Candidate]:
     """The classes that no entry is for, those that are plain first."""
     found = list(classes(path))
     known: dict[str, list[Class]] = {}
     for cls in found:
         known.setdefault(cls.name, []).append(cls)
-    rows = []
-    for cls in found:
-        if policy.entry(cls.module, cls.name) is None:
-            methods, outside = inherited(cls, known)
-            row = {"module": cls.module, "name": cls.name, "place": cls.place, "look_at": methods, "bases_elsewhere": sorted(outside)}
-            rows.append((bool(methods), cls.module, cls.name, row))
-    for *_, row in sorted(rows, key=lambda item: item[:3]):
-        yield row
+    rows = [Candidate(cls, *inherited(cls, known)) for cls in found if policy.entry(cls.module, cls.name) is None]
+    return sorted(rows, key=lambda row: (bool(row.look_at), row.cls.module, row.cls.name))
 
 
 def main() -> None:
@@ -135,12 +171,7 @@ def main() -> None:
     policy = Policy.shipped()
     for path in options.paths:
         for row in candidates(path, policy):
-            if options.json:
-                print(json.dumps(row))
-                continue
-            look = ", ".join(f"{name} ({place})" for name, place in dict(row["look_at"]).items())  # type: ignore[call-overload]
-            beyond = ", ".join(row["bases_elsewhere"])  # type: ignore[arg-type]
-            print(f"{row['module']}.{row['name']}: {look or 'plain'}" + (f"; bases elsewhere: {beyond}" if beyond else ""))
+            print(row.json() if options.json else row)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,22 @@ def inspect(
     reasons = list(judge(last, policy, loader=loader, data=data).reasons)
     if len(readings) == 2:
         known = {(reason.text, reason.offset) for reason in reasons}
-        reasons += [reason for reason in _uses_and_hidden(plain, policy, data) if (reason.text, reason.offset) not in known]
+        astray = _classes(last) if not reasons else frozenset()
+        for reason in _uses_and_hidden(plain, policy, data):
+            wrong = reason.safety is Safety.NEEDS_POLICY and reason.use is not None and reason.use.module in astray
+            if (reason.text, reason.offset) not in known and not wrong:
+                reasons.append(reason)
     return Inspection(Ruling.of(reasons), tuple(readings), last.end)
+
+
+def _classes(analysis: Analysis) -> frozenset[str]:
+    """The names of classes in a reading, which no module has.
+
+    The objects of an array are a pickle of their own in joblib's files. Who reads such a file as one pickle takes their numbers for those
+    of the memo around them, and so a class, as in `Pipeline.dtype`, for the module of a global, which it then does not find.
+    """
+    names = {use.name for use in analysis.uses if use.kind is UseKind.REFERENCE}
+    return frozenset(name for name in names if name.isidentifier() and name[0].isupper() and not name.isupper())
 
 
 def judge(analysis: Analysis, policy: Policy, *, loader: Loader = Loader.ANY, data: Buffer | None = None) -> Ruling:
@@ -190,6 +204,8 @@ def _fits(rule: str, argument: Argument) -> bool:
         return kind == "name" and text.startswith("torch._utils:_rebuild_")
     if rule == "generator" and kind == "result":
         return text.startswith("numpy.random.")
+    if rule == "array":
+        return kind == "result" and text.rpartition(":")[2] in ("ndarray", "NumpyArrayWrapper")
     if rule in ("string", "method"):
         return kind == rule or (rule == "string" and (kind in ("text", "bytes") or text == "_codecs:encode"))
     return rule == "any" or (rule in ("constant", "called", "made", "generator", "array-class") and kind in ("text", "constant", "bytes"))

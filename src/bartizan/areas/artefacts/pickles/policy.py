@@ -55,6 +55,8 @@ RULES = frozenset(
         "rebuild",
         "any",
         "string",
+        "absent",
+        "array",
         "method",
         "argument-parser",
         "array-class",
@@ -67,9 +69,9 @@ string, number or None. `plain`: anything but a global or a computed object. `pl
 of a text encoding. `torch-legacy`: bytes that are a safe torch file of the old format. `numpy-name`: the module numpy or the name of
 something in it. `object`: `builtins.object` or another plain class of builtins. `type-name`: a string, a class that may be made, or plain
 data, as numpy's types are described. `generator`: as `called`, or one of numpy's generators. `generator-maker`: numpy's own maker of
-generators. `rebuild`: what rebuilds a tensor in `torch._utils`. `any`: whatever stands there. `string`: text or bytes. `method`: a method
-looked up as `methods` allows. `argument-parser`: the text that scipy itself writes for a distribution. `array-class`: as `made`, or
-`numpy.memmap`, which is not called there.
+generators. `rebuild`: what rebuilds a tensor in `torch._utils`. `any`: whatever stands there. `string`: text or bytes. `absent`: there is
+none. `array`: an array of numpy. `method`: a method looked up as `methods` allows. `argument-parser`: the text that scipy itself writes for
+a distribution. `array-class`: as `made`, or `numpy.memmap`, which is not called there.
 """
 
 _BY_CONTENT = frozenset({"encoding", "torch-legacy", "numpy-name", "argument-parser"})
