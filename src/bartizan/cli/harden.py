@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bartizan.cli.anonymise import command as anonymise
 from bartizan.cli.options import format_option, project_argument
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ def compression(*, keep: str | None, output: Path | None, force: bool, project: 
     from bartizan.workflows import harden
 
     return harden.compression(project, wanted, None if output is None else harden.Target(output, force), keep, tell)
+
+
+command.add_command(anonymise)
 
 
 def shown(report: Report, form: str) -> None:

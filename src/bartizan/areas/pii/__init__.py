@@ -12,5 +12,13 @@ __getattr__, __dir__ = offers(
         "scan_table": "columns",
         "scan_file": "files",
         "Column": "columns",
+        "anonymise": "cleaning",
+        "anonymise_text": "cleaning",
+        "Action": "cleaning",
+        "Wish": "cleaning",
+        "likeness": "groups",
+        "mondrian": "groups",
+        "Pseudonyms": "pseudonyms",
+        "load_key": "pseudonyms",
     },
 )

@@ -95,8 +95,8 @@ def _title(target: Dataset, found: list[tuple[str, Column]], verdict: Verdict) -
 
 
 def _reasons(target: Dataset, maps: Mapping[str, Mapping[str, Column]],
-             of_interest: tuple[list[tuple[str, Column]], list[tuple[str, Column]]], skipped: tuple[str, ...]) -> Iterator[str]:  # fmt: skip
-    found, free = of_interest
+             seen: tuple[list[tuple[str, Column]], list[tuple[str, Column]]], skipped: tuple[str, ...]) -> Iterator[str]:  # fmt: skip
+    found, free = seen
     cells = sum(column.filled for columns in maps.values() for column in columns.values())
     yield f"{cells} cells and lines were read, each different one once."
     for _, column in found[:6]:

@@ -19,9 +19,9 @@ _NAMED: tuple[tuple[str, Phrases], ...] = (
     ("email", Phrases(r"email|mail(?![a-z])|mail ?address")),
     ("phone", Phrases(r"phone|telephone|tel(?![a-z])|mobile|cell ?phone|fax(?![a-z])|telefon")),
     ("date_of_birth", Phrases(r"birth ?da|date of birth|dob(?![a-z])|birthday|born|geburts|year of birth|birth year")),
-    ("person_name", Phrases(r"first ?name|last ?name|sur ?name|full ?name|given ?name|family ?name|middle ?name|maiden ?name|"
-                            r"vorname|nachname|nombre|apellido|customer name|client name|patient name|person name|employee name|user ?name|applicant name|"
-                            r"contact name|name\Z")),
+    ("person_name", Phrases(r"first ?name|last ?name|sur ?name|full ?name|given ?name|family ?name|middle ?name|maiden ?name|vorname|"
+                            r"nachname|nombre|apellido|customer name|client name|patient name|person name|employee name|user ?name|"
+                            r"applicant name|contact name|name\Z")),
     ("address", Phrases(r"street|address|addr(?![a-z])|house ?n|stra[sß]+e|adresse|direcci")),
     ("postcode", Phrases(r"zip(?![a-z])|zip ?code|post ?code|postal|plz(?![a-z])")),
     ("us_ssn", Phrases(r"ssn(?![a-z])|social ?security")),
