@@ -125,6 +125,8 @@ def diff_command(before: Path, after: Path, key: Path | None, form: str) -> int:
         return 1 if found else 0
     rows = new.passport.content.rows - old.passport.content.rows
     click.echo(f"from {old.passport.recorded} to {new.passport.recorded}: {len(found)} changes, {rows:+d} rows")
+    if trusted is None:
+        click.echo("note: whose signatures these are was not checked; give --key")
     for change in found[:SHOWN]:
         click.echo(f"  {change.kind:10}  {change.text}")
     if len(found) > SHOWN:

@@ -111,6 +111,21 @@ def test_na_is_a_value_and_an_empty_cell_is_none(tmp_path: Path) -> None:
     assert len({content(tmp_path / f"{name}.csv") for name in "abc"}) == 3
 
 
+@pytest.mark.parametrize("column", [["12345678901234567890", "7"], ["1.5", "9007199254740993"]])
+def test_numbers_too_large_to_be_told_apart_stay_text(tmp_path: Path, column: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("id\n" + "\n".join(column) + "\n")
+    other = [cell[:-1] + "2" if len(cell) > 3 else cell for cell in column]
+    (tmp_path / "b.csv").write_text("id\n" + "\n".join(other) + "\n")
+    assert content(tmp_path / "a.csv") != content(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("last", ['{"a": "x"}', '{"a": 12345678901234567890}', '{"a": '])
+def test_lines_that_fit_no_columns_are_lines(tmp_path: Path, last: str) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n' + last + "\n")
+    file = record(tmp_path / "a.jsonl", at=AT)[1].files[0]
+    assert (file.format, file.rows, [c.name for c in file.columns]) == ("text", 2, ["line"])
+
+
 def test_nested_values_dates_and_decimals_survive(tmp_path: Path) -> None:
     moment = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
     table = pa.table(

@@ -17,7 +17,6 @@ import msgspec
 import pyarrow as pa
 
 from bartizan.areas.provenance.passport import encoding
-from bartizan.areas.provenance.passport.formats import format_of
 from bartizan.areas.provenance.passport.reading import Table
 from bartizan.areas.provenance.passport.recording import TREE, arrow_type, content_leaves, file_record, row_hashes
 from bartizan.areas.provenance.passport.row_set import RowSet, bits_for, bucket_leaf, bucket_of
@@ -208,10 +207,10 @@ def _block(file: FileRecord, place: Path, row: int) -> tuple[bytes, list[bytes]]
         raw = bytes.fromhex(digest.hex)
         return raw, [leaf_hash(b"file" + raw)]
     first, leaves, one, start = row // BLOCK * BLOCK, bytearray(), b"", 0
-    kind, packed = format_of(place.name if file.name == WHOLE else file.name)
+    kind, _, packed = file.format.partition("+")
     types = {c.name: arrow_type(_CSV.get(c.type, c.type)) for c in file.columns if c.type in _CSV} if kind in ("csv", "tsv") else {}
     types |= {column: arrow_type(kind) for column, kind in file.types.items()}
-    for batch in Table(place, kind, packed, types).batches():
+    for batch in Table(place, kind, packed or None, types).batches():
         low, high = max(first - start, 0), min(first + BLOCK - start, batch.num_rows)
         if low < high:
             part = batch.slice(low, high - low)

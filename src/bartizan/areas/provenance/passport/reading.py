@@ -2,7 +2,8 @@
 
 A csv file says nothing of types, so they are found the way that depends on its content alone: every column starts as what its first
 megabytes look like and is widened (integer, boolean, number, text, bytes) as soon as one value does not fit; then reading starts anew.
-Dates stay text unless the caller gives a type. Only an empty cell without quotes is null: "NA" is a value.
+Dates stay text unless the caller gives a type, and so do columns
+with numbers too large to be told apart. Only an empty cell without quotes is null: "NA" is a value.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv, json, parquet
 
@@ -25,6 +27,9 @@ BATCH = 65_536
 
 BLOCK = 4 * 1024 * 1024
 """Bytes that are parsed at a time."""
+
+EXACT = float(2**53)
+"""From here on not every whole number is a number of 64 bits: two different cells could become one value."""
 
 _WIDER = {"null": pa.int64(), "int64": pa.bool_(), "bool": pa.float64(), "double": pa.string(), "string": pa.binary()}
 _COLUMN = re.compile(r"In CSV column #(\d+)")
@@ -38,13 +43,24 @@ class Widened(Exception):
         super().__init__("a column is of another type than it seemed")
 
 
+class NoColumns(Exception):
+    """The lines of a file do not fit one set of columns: read it as text."""
+
+
 class Table:
     """One file as a stream of batches. `types` are Arrow types by column that are known already; `schema` is there once reading began."""
 
     def __init__(self, path: Path, kind: str, packed: str | None, types: Mapping[str, Any] | None = None) -> None:
         self.path, self.kind, self.packed = path, kind, packed
         self.types = dict(types or {})
+        self._given = set(self.types)
         self.schema: Any = None
+
+    def again(self, types: Mapping[str, Any]) -> Table:
+        """The same file, to be read from its start with `types`."""
+        table = Table(self.path, self.kind, self.packed, types)
+        table._given = self._given
+        return table
 
     def batches(self) -> Iterator[Any]:
         """The batches of at most `BATCH` rows. Raises `Widened`, `InputError`."""
@@ -82,7 +98,9 @@ class Table:
         try:
             with closing(self._stream()) as stream, csv.open_csv(stream, read, parse, convert) as reader:
                 self._accept(reader.schema)
-                yield from reader
+                for batch in reader:
+                    self._exact(batch)
+                    yield batch
         except pa.ArrowInvalid as error:
             raise self._wider(error) from None
 
@@ -100,6 +118,12 @@ class Table:
         self.types = {field.name: self.types.get(field.name, _untimed(field.type)) for field in found}
         self.schema = None
 
+    def _exact(self, batch: Any) -> None:
+        """Raise `Widened` where a column of numbers holds one that 64 bits may not hold exactly, such as an id of twenty digits."""
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            if pa.types.is_float64(field.type) and field.name not in self._given and _too_large(column):
+                raise Widened(self.types | {field.name: pa.string()})
+
     def _wider(self, error: Exception) -> Exception:
         found = _COLUMN.search(str(error))
         names = list(self.types)
@@ -110,17 +134,28 @@ class Table:
         return Widened(self.types | {name: wider}) if wider is not None else error
 
     def _jsonl(self) -> Iterator[Any]:
-        wanted = None
-        for block in self._blocks():
-            found = json.read_json(io.BytesIO(block)).schema
-            found = pa.schema([(f.name, _untimed(f.type)) for f in found])
-            wanted = found if wanted is None else pa.unify_schemas([wanted, found], promote_options="permissive")
+        wanted = self._json_schema()
         if wanted is None:
             return
         options = json.ParseOptions(explicit_schema=wanted, unexpected_field_behavior="error")
         for block in self._blocks():
             table = json.read_json(io.BytesIO(block), parse_options=options).select(wanted.names)
+            for field in table.schema:
+                if pa.types.is_float64(field.type) and _too_large(table[field.name]):
+                    raise NoColumns
             yield from table.to_batches()
+
+    def _json_schema(self) -> Any:
+        """The columns that hold the values of all lines, from a first look at all of them; None for a file without lines."""
+        wanted = None
+        for block in self._blocks():
+            try:
+                found = json.read_json(io.BytesIO(block)).schema
+                found = pa.schema([(f.name, _untimed(f.type)) for f in found])
+                wanted = found if wanted is None else pa.unify_schemas([wanted, found], promote_options="permissive")
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                raise NoColumns from None
+        return wanted
 
     def _text(self) -> Iterator[Any]:
         schema = pa.schema([("line", pa.binary())])
@@ -163,6 +198,11 @@ class Table:
 
 
 _NULLS: dict[str, Any] = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": False}
+
+
+def _too_large(column: Any) -> bool:
+    numbers = np.abs(column.drop_null().to_numpy())
+    return bool((np.isfinite(numbers) & (numbers >= EXACT)).any())
 
 
 def _untimed(kind: Any) -> Any:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from bartizan import __version__
 from bartizan.areas.provenance.passport import encoding
 from bartizan.areas.provenance.passport.formats import format_of, logical_name
-from bartizan.areas.provenance.passport.reading import Table, Widened
+from bartizan.areas.provenance.passport.reading import NoColumns, Table, Widened
 from bartizan.areas.provenance.passport.row_set import RowSet
 from bartizan.areas.provenance.passport.statement import (
     Content,
@@ -165,7 +165,13 @@ def file_record(
         into.add(leaf)
         return FileRecord(format="file", rows=1, root=leaf.hex(), **base)
     table = Table(place, kind, packed, types)
-    rows = _rows(table, into, listener)
+    into.mark()
+    try:
+        rows = _rows(table, into, listener)
+    except NoColumns:
+        into.rewind()
+        kind = "text"
+        rows = _rows(Table(place, kind, packed), into, listener)
     if stamp(place.stat()) != digest.stamp:
         raise Refused("was changed while it was read", place=name, cure="stop what writes to it and try again")
     blocks = rows.tree.close()
@@ -195,7 +201,7 @@ def _rows(table: Table, into: RowSet, listener: Callable[[int], None] | None) ->
                     listener(rows.tree.size)
         except Widened as wider:
             into.rewind()
-            table = Table(table.path, table.kind, table.packed, wider.types)
+            table = table.again(wider.types)
             continue
         if not rows.names:
             rows.columns = [_Column(*field) for field in table.fields()]

@@ -124,10 +124,13 @@ class RowSet:
 def _split(joined: bytes, numbers: range, bits: int) -> Iterator[bytes]:
     """The sorted hashes of the buckets `numbers`, from hashes that all belong to them."""
     rows = np.frombuffer(joined, np.uint8).reshape(-1, 32)
-    words = rows.view(">u8")
-    order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
+    words = rows.view(">u8").astype(np.uint64)
+    order = np.argsort(words[:, 0])
+    first = words[order, 0]
+    if (first[1:] == first[:-1]).any():
+        order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
     ordered = rows[order]
-    found = (words[order, 0].astype(np.uint64) >> np.uint64(64 - bits)) if bits else np.zeros(len(rows), np.uint64)
+    found = (words[order, 0] >> np.uint64(64 - bits)) if bits else np.zeros(len(rows), np.uint64)
     ends = np.searchsorted(found, np.arange(numbers.start, numbers.stop + 1, dtype=np.uint64))
     for start, end in pairwise(ends):
         yield ordered[start:end].tobytes()

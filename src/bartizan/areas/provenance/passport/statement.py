@@ -9,6 +9,7 @@ The statement holds roots of Merkle trees, never a list: its size does not grow 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -48,6 +49,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     deviation: float | None = None
 
 
+@lru_cache(maxsize=64)
+def _schema(columns: tuple[tuple[str, str], ...]) -> str:
+    return hashlib.sha256(canonical([list(column) for column in columns])).hexdigest()
+
+
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file: its bytes (size, SHA-256, root of the chunk tree `tree`) and its rows (root over them;
     `blocks` are the roots of each 4,096)."""
@@ -66,7 +72,7 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @property
     def schema(self) -> str:
         """SHA-256 over the names and canonical types of the columns in their order."""
-        return hashlib.sha256(canonical([[c.name, c.type] for c in self.columns])).hexdigest()
+        return _schema(tuple((c.name, c.type) for c in self.columns))
 
     def bytes_leaf(self) -> bytes:
         """The leaf of the tree over files."""

@@ -56,6 +56,8 @@ def verify(
     counted = [c for c in changes if not (content and c.harmless)]
     problems = [*found.problems, *(c.text for c in counted), *_lineage(held.details.parents, parents)]
     notes = [f"not covered: {', '.join(held.details.ignored)}"] if held.details.ignored and found.root.is_dir() else []
+    if found.root.name != held.passport.name:
+        notes.append(f"is called '{one_line(found.root.name, 120)}' here and was recorded as '{one_line(held.passport.name, 120)}'")
     notes += [c.text for c in changes if content and c.harmless]
     notes += [f"handed on to {one_line(h.to, 80)} at {h.at}" for h in held.hand_overs]
     return Verified(problems=tuple(problems), changes=changes, notes=tuple(notes), held=held)
