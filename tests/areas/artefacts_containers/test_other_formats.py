@@ -391,8 +391,8 @@ def test_yaml_tags_that_make_objects_are_seen() -> None:
 
 
 def test_handlers_and_notebooks_are_parsed() -> None:
-    assert is_safe("import torch\n\ndef handle(data, context):\n    return data\n", "handler.py")
-    report = verdict("import pickle\nmodel = pickle.load(open('x', 'rb'))\n", "handler.py")
+    assert is_safe("import torch\n\ndef handle(data, context):\n    return data\n", "serving.py")
+    report = verdict("import pickle\nmodel = pickle.load(open('x', 'rb'))\n", "serving.py")
     assert report.safety is Safety.NEEDS_POLICY
     assert report.reasons[0].offset == len("import pickle\n")
     assert not is_safe("import os\nos.system('id')\n", "modeling_x.py")

@@ -71,17 +71,13 @@ class Directory:
 def read_directory(data: memoryview, scope: Scope) -> Directory | None:
     """What the archive in `data` holds; None where there is neither a directory nor a local header at the start. Raises `LimitReached`."""
     found = Directory()
-    seen: set[tuple[int, int]] = set()
     regions: list[tuple[int, int]] = []
-    for at in _ends(data):
-        for start, origin in _directories(data, at):
-            if (start, origin) not in seen:
-                seen.add((start, origin))
-                end = _central(data, start, origin, found, scope)
-                if end > start:
-                    regions.append((start, end))
-                    found.listed += 1
-                    found.end = max(found.end, at + 22 + int.from_bytes(data[at + 20 : at + 22], "little"))
+    for start, end, at, part in _readings(data, scope):
+        found.entries += part.entries
+        found.problems += part.problems
+        regions.append((start, end))
+        found.listed += 1
+        found.end = max(found.end, at + 22 + int.from_bytes(data[at + 20 : at + 22], "little"))
     begins = bytes(data[:4]) == LOCAL
     if not found.listed and not begins:
         return None
@@ -92,6 +88,25 @@ def read_directory(data: memoryview, scope: Scope) -> Directory | None:
     _unlisted(data, regions, found, scope)
     _disagreements(found)
     return found
+
+
+def _readings(data: memoryview, scope: Scope) -> list[tuple[int, int, int, Directory]]:
+    """(start, end, end record, what it lists) for every directory that a loader may find.
+
+    The offsets of a directory may be read with a shift or without; a reading in which nothing leads to a local header gives no loader
+    anything, so it counts only where there is no other.
+    """
+    seen: set[tuple[int, int]] = set()
+    readings = []
+    for at in _ends(data):
+        for start, origin in _directories(data, at):
+            if (start, origin) not in seen:
+                seen.add((start, origin))
+                part = Directory()
+                end = _central(data, start, origin, part, scope)
+                if end > start:
+                    readings.append((start, end, at, part))
+    return [reading for reading in readings if reading[3].entries] or readings
 
 
 def _ends(data: memoryview) -> Iterator[int]:

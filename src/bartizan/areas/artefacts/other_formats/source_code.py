@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from bartizan.areas.artefacts.containers.scope import MIB, Piece, Scope
+from bartizan.areas.artefacts.other_formats.recognition import file_name
 from bartizan.methods.python_source import Source, UnreadableError, parsed, text_of
 from bartizan.methods.unsafe_loading import LoadingCall, loading_calls
 
@@ -18,6 +19,14 @@ REACHING = re.compile(
     r"runpy\.\w+|code\.\w+|marshal\.\w+|exec|eval|compile|__import__)$"
 )
 """Functions that a model's code needs no sooner than when it is called; at import they are a reason to look."""
+
+RUN_BY_LOADERS = {
+    "hubconf.py": "torch.hub",
+    "handler.py": "TorchServe and inference endpoints",
+    "inference.py": "SageMaker",
+    "custom_interface.py": "SpeechBrain",
+}
+"""Files that a loader of models imports for their name alone, and whose functions it calls."""
 
 _SHELL = re.compile(r"^\s*(?:!|%%(?:bash|sh|script|system|cmd)|%(?:sx|system)\b)(.*)", re.M)
 _HARMLESS = re.compile(
@@ -32,6 +41,9 @@ def read_source(piece: Piece, scope: Scope) -> bool:
     if len(piece.data) > MAX_SOURCE:
         scope.unsure("the source is longer than is read here", piece, 0)
         return True
+    runner = RUN_BY_LOADERS.get(file_name(piece, scope))
+    if runner is not None:
+        scope.unsure(f"code that {runner} runs when the model is loaded, and that nobody reviewed", piece, 0)
     text = bytes(piece.data).decode("utf-8-sig", "replace")
     _judge(text, piece, scope)
     return True
@@ -58,7 +70,7 @@ def _line_starts(text: str) -> list[int]:
     return starts
 
 
-def _at_import(source: Source) -> list[LoadingCall]:
+def _at_import(source: Source, why: str = "runs when the file is imported") -> list[LoadingCall]:
     """Calls of `REACHING` functions that run when the file is imported: outside functions."""
     names: dict[str, str] = {}
     found: list[LoadingCall] = []
@@ -73,7 +85,7 @@ def _at_import(source: Source) -> list[LoadingCall]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call) and (name := _name(node.func, names)) and REACHING.match(name):
-            found.append(LoadingCall(node.lineno, name, "runs when the file is imported"))
+            found.append(LoadingCall(node.lineno, name, why))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             stack.extend(node.decorator_list if not isinstance(node, ast.Lambda) else ())
             continue
@@ -101,7 +113,8 @@ def judge_notebook(notebook: dict[str, Any], piece: Piece, scope: Scope) -> None
             _shell(text_of(cell.get("source")), number, piece, scope)
         _outputs(cell, number, scope)
     try:
-        calls = loading_calls(parsed("notebook.ipynb", bytes(piece.data).decode("utf-8-sig", "replace")))
+        source = parsed("notebook.ipynb", bytes(piece.data).decode("utf-8-sig", "replace"))
+        calls = [*loading_calls(source), *_at_import(source, "runs when the notebook is run")]
     except UnreadableError:
         scope.note("the notebook's code is no plain Python")
         return
