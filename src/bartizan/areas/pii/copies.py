@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,8 +18,8 @@ from bartizan.areas.pii.groups import Likeness
 from bartizan.areas.pii.scan import scan_text
 from bartizan.model.errors import InputError
 
-Frame: TypeAlias = Any
-"""A pandas frame, named so that listing commands does not lead to pandas."""
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,16 +62,16 @@ def clean_copy(source: Path, target: Path, wish: Wish | None = None, *, key: byt
     return Copy(written=str(target), rows=len(frame), done=result.done, residual=result.residual, before=result.before, after=result.after)
 
 
-def _frame(frame: Frame, result: Result) -> Frame:
+def _frame(frame: pd.DataFrame, result: Result) -> pd.DataFrame:
     """The new table: columns that are kept stay as they are, types included."""
     kept: Mapping[str, Any] = {
         name: frame[name] if result.done[name] is Action.KEEP else pandas().Series(values, index=frame.index, dtype=object)
         for name, values in result.columns.items()
     }
-    return pandas().DataFrame(kept)
+    return pandas().Datapd.DataFrame(kept)
 
 
-def _encoded(frame: Frame, target: Path) -> bytes:
+def _encoded(frame: pd.DataFrame, target: Path) -> bytes:
     suffix = target.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return bytes(frame.to_csv(index=False, sep="," if suffix == ".csv" else "\t").encode())
