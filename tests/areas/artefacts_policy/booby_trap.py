@@ -378,6 +378,42 @@ class Opened:
         self.file = open(path, "w")
 """,
     """
+class Inherits:
+    def __setstate__(self, state):
+        state["helper"].fire(state)
+
+class Harmless:
+    def fire(self, state):
+        self.inner(state)
+    def inner(self, state):
+        pass
+
+class Overrides(Harmless):
+    def inner(self, state):
+        os.system(state)
+""",
+    """
+class Touches:
+    def __setstate__(self, state):
+        state["helper"].value
+
+class HasProperty:
+    @property
+    def value(self):
+        return os.system("x")
+""",
+    """
+class ByText:
+    def __setstate__(self, state):
+        getattr(state["function"], "__globals__")["run"](state)
+""",
+    """
+class Imports:
+    def __setstate__(self, state):
+        import importlib as loader
+        loader.import_module("subprocess").run(state)
+""",
+    """
 class Renamed:
     pass
 

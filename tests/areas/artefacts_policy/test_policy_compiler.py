@@ -21,6 +21,9 @@ from bartizan.model.errors import InputError, Refused
 HARMLESS = {
     "Four": "new build",  # its method evaluates, and nothing but the class that is refused calls it
     "Fires": "new build",
+    "Harmless": "new build",
+    "Overrides": "new build",
+    "HasProperty": "new build",
     "Nested": "new build",
     "Reduces": "new build",  # the function that it names is looked up only
     "called": "",
@@ -141,6 +144,12 @@ def test_a_file_that_is_not_the_installed_one_is_refused(tmp_path: Path) -> None
         compile_policy(["good"], Environment([site]))
     with pytest.raises(InputError, match="no package 'nothing' is installed here"):
         compile_policy(["nothing"], Environment([site]))
+
+
+def test_compiled_code_in_place_of_the_source_is_refused(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"sly/__init__.py": "", "sly/__pycache__/__init__.cpython-311.pyc": b"\xa7\x0d\x0d\x0a\x01\0\0\0"}
+    with pytest.raises(Refused, match="in place of the source"):
+        compile_policy(["sly"], Environment([write_package(tmp_path, "sly", files)]))
 
 
 def test_compiled_classes_need_trust(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from bartizan.areas.artefacts.policy_compiler.modules import (
     Unknown,
     Whole,
     World,
+    arguments_of,
 )
 
 SENSITIVE = frozenset(
@@ -170,7 +171,13 @@ class Walker(ast.NodeVisitor):
                 return
             if self._is_self(node.value) and self.cls is not None:
                 self._add(Step(function, self.cls) for function in self.classes.method(self.cls, node.attr) or ())
+            elif not self.at_import:
+                self._add(Step(function, cls, False) for cls, function in self.classes.by_name(node.attr) if _is_property(function))
         self.visit(node.value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str) and node.value in known.INTERPRETER:
+            self.note(node, f"reaches into the interpreter by {node.value}", hard=True, name=node.value)
 
     def _rest(self, node: ast.expr) -> None:
         """Visits what stands below the attributes of a resolved expression, unless that is a mere name."""
@@ -184,6 +191,8 @@ class Walker(ast.NodeVisitor):
             if isinstance(target, Function) and target.around is None and (called or not self.at_import):
                 if self.classes.follows(str(target)):
                     self._add([Step(target, self._class_for(target))])
+                    if target.owner is not None:
+                        self._add(Step(function, cls, False) for cls, function in self.classes.by_name(getattr(target.node, "name", "")))
                 else:
                     self._outside(node, str(target), called)
             elif isinstance(target, Class) and called:
@@ -234,7 +243,8 @@ class Walker(ast.NodeVisitor):
             self._value(node, [UNKNOWN])
         for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
             if self.at_import and isinstance(argument, ast.Name | ast.Attribute):
-                handed = [target for target in self.resolve(argument) if isinstance(target, Outside | Function)]
+                calls = not found or any(not isinstance(target, Function) or _calls_parameters(target) for target in found)
+                handed = [t for t in self.resolve(argument) if isinstance(t, Outside) or (calls and isinstance(t, Function))]
                 self._mention(argument, handed, called=True)
             self.visit(argument)
 
@@ -276,13 +286,19 @@ class Walker(ast.NodeVisitor):
                 node, f"calls .{name} of {_short(receiver)}", hard=True, name=f".{name}", reads=name.startswith("read") or _reads(node)
             )
             return
-        for target in self.resolve(receiver):
-            if isinstance(target, Instance) and target.cls is not None and self.classes.follows(str(target.cls)):
-                self._add(Step(function, target.cls) for function in self.classes.method(target.cls, name) or ())
+        if self._of_instances(self.resolve(receiver), name):
+            return
         others = list(self.classes.by_name(name))
         self._add(Step(function, cls, False) for cls, function in others)
         if not others and name not in known.shipped().harmless_methods:
             self.note(node, f"calls .{name} of {_short(receiver)}, which the text does not tell")
+
+    def _of_instances(self, found: Iterable[Target], name: str) -> bool:
+        """Follows a method of objects whose classes the text tells; False where it does not."""
+        told = [target.cls for target in found if isinstance(target, Instance) and target.cls is not None]
+        methods = [(cls, self.classes.method(cls, name)) for cls in told if self.classes.follows(str(cls))]
+        self._add(Step(function, cls) for cls, functions in methods for function in functions or ())
+        return len(methods) == len(list(found)) and bool(methods) and all(functions for _, functions in methods)
 
     def _own_method(self, node: ast.Call, name: str, found: list[Function] | None) -> None:
         if found is None and name not in known.shipped().harmless_methods:
@@ -449,6 +465,22 @@ def _first_parameter(function: Function | None) -> tuple[str, str]:
     if "classmethod" in marks or getattr(node, "name", "") in ("__new__", "__init_subclass__", "__class_getitem__"):
         return "", first[0].arg
     return first[0].arg, ""
+
+
+def _calls_parameters(function: Function) -> bool:
+    """Whether a function calls one of its parameters or hands it on."""
+    names = {argument.arg for argument in arguments_of(function.node)}
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Call):
+            used = [node.func, *node.args, *(keyword.value for keyword in node.keywords)]
+            if any(isinstance(part, ast.Name) and part.id in names for part in used):
+                return True
+    return False
+
+
+def _is_property(function: Function) -> bool:
+    marks = [ast.unparse(item).rpartition(".")[2] for item in getattr(function.node, "decorator_list", ())]
+    return any(mark.endswith("property") or mark == "getter" for mark in marks)
 
 
 def _is_super(node: ast.expr) -> bool:

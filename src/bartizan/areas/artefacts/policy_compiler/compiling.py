@@ -52,6 +52,7 @@ def _compiled(package: Package, environment: Environment, trust: bool, policy: P
     uses = Uses(world, shapes)
     imports = Imports(world, shapes, uses.bodies)
     left = [Left(name, why) for name, why in world.problems.items() if name.partition(".")[0] in package.tops]
+    left += [Left(path, "runs code whenever Python starts, before any model is loaded") for path in package.starts]
     allowed: list[Allowed] = []
     for verdict in _verdicts(uses, imports, modules):
         if isinstance(verdict, Allowed):

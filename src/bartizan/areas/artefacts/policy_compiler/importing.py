@@ -12,7 +12,7 @@ from bartizan.areas.artefacts.policy_compiler.shapes import Shapes
 _USUAL = (
     "sys.", "os.environ", "os.path", "os.listdir", "os.scandir", "os.register_at_fork", "os.add_dll_directory", "os.stat", "os.walk",
     "importlib.", "pkgutil.", "inspect.", "gc.", "logging.", "multiprocessing.", "pkg_resources.", "copyreg.", "glob.", "platform.",
-    "tempfile.gettempdir", "signal.", "numpy.testing.", "concurrent.futures.", "asyncio.", "threading.", "resource.", "pickle.",
+    "tempfile.gettempdir", "signal.", "numpy.testing.", "concurrent.futures.", "asyncio.", "threading.", "resource.",
 )  # fmt: skip
 """What modules do when they are imported without harm to others: settings, look-ups of their own parts and of files that they read."""
 

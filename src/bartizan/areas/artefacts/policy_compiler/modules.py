@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from bartizan.areas.artefacts.policy_compiler.sources import LARGEST, Environment, Source
 from bartizan.model.errors import InputError
 
+_IMPORTERS = frozenset({"importlib.import_module", "builtins.__import__"})
+
 DEEPEST = 24
 """Most aliases and imports that are followed for one name."""
 
@@ -220,6 +222,10 @@ class World:
             return [UNKNOWN]
         if isinstance(node, ast.Call):
             made = self.resolve(module, node.func, scopes, depth + 1)
+            if made and all(isinstance(item, Outside) and item.name in _IMPORTERS for item in made):
+                first = node.args[0] if node.args else None
+                told = isinstance(first, ast.Constant) and isinstance(first.value, str) and not first.value.startswith(".")
+                return self._imported(Imported(first.value), depth + 1) if told else [UNKNOWN]  # type: ignore[union-attr]
             return [Instance("computed", item) if isinstance(item, Class) else UNKNOWN for item in made]
         return [DATA] if isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Set | ast.JoinedStr) else [UNKNOWN]
 

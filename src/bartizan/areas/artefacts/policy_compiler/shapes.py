@@ -75,11 +75,11 @@ class Shapes:
         self._shapes: dict[Class, Shape] = {}
         self.patches: dict[tuple[Class, str], list[tuple[Module, Binding]]] = {}
         self._named: dict[str, list[tuple[Class, Function]]] = {}
+        self._having: dict[str, list[Class]] = {}
         for cls in self.classes():
-            for name, bounds in world.members(cls).items():
-                for bound in bounds:
-                    if isinstance(bound, Function):
-                        self._named.setdefault(name, []).append((cls, bound))
+            for item in self.shape(cls).order:
+                for name in world.members(item) if isinstance(item, Class) else ():
+                    self._having.setdefault(name, []).append(cls)
 
     def classes(self) -> Iterator[Class]:
         """Every class at the top level of a module or in such a class, in every branch."""
@@ -100,8 +100,11 @@ class Shapes:
         return name.partition(".")[0] in self.tops or known.shipped().of(name).what == known.UNKNOWN
 
     def by_name(self, name: str) -> Iterable[tuple[Class, Function]]:
-        """The methods of this name of all classes of the package."""
-        return self._named.get(name, ())
+        """The methods of this name of all classes of the package, each with every class that has or inherits it."""
+        if name not in self._named:
+            having = dict.fromkeys(self._having.get(name, ()))
+            self._named[name] = [(cls, function) for cls in having for function in self.method(cls, name) or ()]
+        return self._named[name]
 
     def shape(self, cls: Class) -> Shape:
         """The order of bases of a class."""

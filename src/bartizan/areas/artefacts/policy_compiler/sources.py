@@ -102,13 +102,15 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Package(msgspec.Struct, frozen=True):
-    """A distribution: its name and version, the digest of its files (SHA-256 over path and SHA-256 of each), and its modules."""
+    """A distribution: its name and version, the digest of its files (SHA-256 over path and SHA-256 of each), its modules, and
+    the `.pth` files that run code whenever Python starts."""
 
     name: str
     version: str
     digest: str
     modules: tuple[Source, ...]
     files: int
+    starts: tuple[str, ...] = ()
 
     @property
     def tops(self) -> frozenset[str]:
@@ -159,14 +161,18 @@ class Environment:
     def _described(self, index: int, info: str, rows: Sequence[Sequence[str]]) -> Package:
         tree = self.trees[index]
         metadata = email.parser.BytesParser().parsebytes(tree.read(f"{info}/METADATA"), headersonly=True)
-        modules, lines = [], []
+        modules, lines, starts = [], [], []
         for path, said, *_ in sorted(rows, key=lambda row: row[0]):
+            if path.endswith((".pyc", ".pyo")) and _replaces_source(tree, path, said):
+                raise Refused("is compiled code that would run in place of the source", place=path, cure="do not use this package")
             if _BOOKKEEPING.search(path) or path.endswith("/"):
                 continue
             content = tree.read(path)
             if said and said != (actual := f"sha256={_urlsafe(content)}") and said.startswith("sha256="):
                 raise Refused(f"was changed after it was installed ({said[:20]} became {actual[:20]})", place=path, cure="install it again")
             lines.append(f"{path}\0{hashlib.sha256(content).hexdigest()}\n")
+            if path.endswith(".pth") and re.search(rb"(?m)^import[ \t]", content):
+                starts.append(path)
             source = _source(path, index)
             if source is not None:
                 modules.append(source)
@@ -175,7 +181,15 @@ class Environment:
                 "lists no module of its own", place=str(metadata["Name"]), cure="an editable install has no files here; build a wheel"
             )
         digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
-        return Package(str(metadata["Name"]), str(metadata["Version"]), digest, tuple(modules), len(lines))
+        return Package(str(metadata["Name"]), str(metadata["Version"]), digest, tuple(modules), len(lines), tuple(starts))
+
+
+def _replaces_source(tree: Tree, path: str, said: str) -> bool:
+    """Whether a `.pyc` came with the package, or is one that Python does not compare with its source (PEP 552, flag 1)."""
+    if said:
+        return True
+    folder, _, name = path.rpartition("/")
+    return name in tree.folder(folder) and tree.read(path)[4:8] == b"\x01\0\0\0"
 
 
 def _urlsafe(content: bytes) -> str:

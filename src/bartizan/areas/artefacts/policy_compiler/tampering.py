@@ -42,7 +42,7 @@ class Tampering:
             elif isinstance(node, ast.Call):
                 self._call(module, node, None if deferred else statement)
             elif isinstance(node, ast.Attribute) and node.attr in ("f_locals", "f_globals"):
-                self._taint([c for c in self._all if c.module is module], f"its module reaches into frames (line {node.lineno})")
+                self._taint_modules([module], f"its module reaches into frames (line {node.lineno})")
 
     def _renamed(self, name: str, module: Module, line: int) -> None:
         """An attribute called like a class is set, perhaps in a module, so that the name of the class stands for something else."""
@@ -61,7 +61,7 @@ class Tampering:
                 elif isinstance(name, str):
                     self._renamed(name, module, node.lineno)
             elif isinstance(target, Outside) and (target.name == "builtins.globals" or (target.name == "builtins.vars" and statement)):
-                self._taint([c for c in self._all if c.module is module], f"names of its module are computed (line {node.lineno})")
+                self._taint_modules([module], f"names of its module are computed (line {node.lineno})")
             elif isinstance(target, Function) and target in self.changers:
                 for position in self.changers[target]:
                     argument = _argument(node, target, position)
@@ -74,9 +74,8 @@ class Tampering:
         named = [target for target in found if isinstance(target, Class)]
         if any(isinstance(target, Outside | Whole) for target in found):
             if name is None:
-                own = any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(base))
-                whose = [cls for cls in self._all if cls.module is module] if own else self._all
-                self._taint(whose, f"computed names are set in modules ({module.name}, line {line})")
+                modules = [module] if _names_itself(module, base) else self.shapes.modules
+                self._taint_modules(modules, f"computed names are set in modules ({module.name}, line {line})")
             else:
                 self._renamed(name, module, line)
         for cls in named:
@@ -99,6 +98,14 @@ class Tampering:
             if isinstance(target, Class)
         ]
         return found or self._all
+
+    def _taint_modules(self, modules: list[Module], why: str) -> None:
+        """No name at the top level of `modules` can be relied upon."""
+        self._taint([cls for cls in self._all if cls.module in modules], why)
+        for module in modules:
+            for name, bounds in module.bindings.items():
+                if any(isinstance(bound, Function) for bound in bounds):
+                    self.renamed.setdefault((module.name, name), why)
 
     def _taint(self, classes: list[Class], why: str) -> None:
         for cls in classes:
@@ -175,6 +182,15 @@ class Tampering:
         if name.partition(".")[0] in self.shapes.tops:
             return False
         return name in _TRUSTED or (name.startswith(_TRUSTED_BELOW) and known.shipped().of(name).what != known.HARMFUL)
+
+
+def _names_itself(module: Module, base: ast.expr) -> bool:
+    """Whether an expression such as `sys.modules[__name__]`, or a name that is bound to it, speaks of its own module."""
+    told = [node.id for node in ast.walk(base) if isinstance(node, ast.Name)]
+    bound = [value for name in told for value in module.bindings.get(name, ()) if isinstance(value, ast.expr)]
+    return "__name__" in told or (
+        bool(bound) and all(any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(value)) for value in bound)
+    )
 
 
 def _empty(bound: object) -> bool:
