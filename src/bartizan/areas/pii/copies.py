@@ -68,7 +68,7 @@ def _frame(frame: pd.DataFrame, result: Result) -> pd.DataFrame:
         name: frame[name] if result.done[name] is Action.KEEP else pandas().Series(values, index=frame.index, dtype=object)
         for name, values in result.columns.items()
     }
-    return pandas().Datapd.DataFrame(kept)
+    return pandas().DataFrame(kept)
 
 
 def _encoded(frame: pd.DataFrame, target: Path) -> bytes:
