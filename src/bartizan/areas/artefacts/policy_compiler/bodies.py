@@ -28,55 +28,6 @@ from bartizan.areas.artefacts.policy_compiler.modules import (
     arguments_of,
 )
 
-SENSITIVE = frozenset(
-    [
-        "__new__",
-        "__init__",
-        "__setstate__",
-        "__reduce__",
-        "__reduce_ex__",
-        "__getstate__",
-        "__getnewargs__",
-        "__getnewargs_ex__",
-        "__del__",
-        "__hash__",
-        "__eq__",
-        "__getattr__",
-        "__getattribute__",
-        "__setattr__",
-        "__delattr__",
-        "__class__",
-        "__dict__",
-        "__bases__",
-        "__mro__",
-        "__slots__",
-        "__init_subclass__",
-        "__set_name__",
-        "__set__",
-        "__get__",
-        "__delete__",
-        "__call__",
-        "__setitem__",
-        "append",
-        "extend",
-        "add",
-        "update",
-        "__iadd__",
-        "__prepare__",
-        "__instancecheck__",
-        "__class_getitem__",
-        "__len__",
-        "__bool__",
-        "__iter__",
-        "__post_init__",
-        "items",
-    ]
-)
-"""Attributes of a class by which loading runs its code, or that change what the class is."""
-
-MOST = 3_000
-"""Most functions that are followed for one question."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -329,9 +280,9 @@ class Walker(ast.NodeVisitor):
             what = target.name if isinstance(target, Outside | Whole) else str(target)
             if isinstance(target, Outside | Whole) and not self.at_import:
                 self.note(node, f"changes {_plain(what)}", hard=True)
-            elif isinstance(target, Outside | Class) and (name is None or name in SENSITIVE):
+            elif isinstance(target, Outside | Class) and (name is None or name in known.SENSITIVE):
                 self.note(node, f"changes {'.' + name if name else 'a computed attribute'} of {_plain(what)}", hard=True, name="change")
-        if own and (name is None or name in SENSITIVE):
+        if own and (name is None or name in known.SENSITIVE):
             self.note(node, f"changes {name or 'a computed attribute'} of its own class", hard=True, name="change")
 
     def _targets(self, targets: Iterable[ast.expr]) -> None:
@@ -396,52 +347,6 @@ class Walker(ast.NodeVisitor):
         for item in body:
             self.visit(item)
         self.scopes.pop(0)
-
-
-class Bodies:
-    """Answers what running functions leads to; each body is walked once for each class its `self` may be of."""
-
-    def __init__(self, world: World, classes: Classes) -> None:
-        self.world, self.classes = world, classes
-        self._direct: dict[tuple[Function, Class | None], Direct] = {}
-
-    def direct(self, function: Function, cls: Class | None) -> Direct:
-        """What the body itself does."""
-        key = (function, cls if function.owner is not None else None)
-        if key not in self._direct:
-            scopes, around = [self.world.scope(function)], function.around
-            while around is not None:
-                scopes.append(self.world.scope(around))
-                around = around.around
-            walker = Walker(self.world, self.classes, function.module, scopes, key[1], function)
-            body = [function.node.body] if isinstance(function.node, ast.Lambda) else function.node.body
-            try:
-                for node in body:
-                    walker.visit(node)
-            except RecursionError:
-                walker.note(function.node, "nests too deep to be read", hard=True)
-            self._direct[key] = walker.direct
-        return self._direct[key]
-
-    def leads_to(self, steps: Iterable[Step], *, strict: bool = True) -> list[Finding]:
-        """What is found from `steps` on, the nearest first. `strict` also gives what cannot be told, and follows methods by name."""
-        queue = [step for step in steps if strict or step.sure]
-        seen = {(step.function, step.cls, step.sure) for step in queue}
-        found: list[Finding] = []
-        for step in queue:
-            if len(seen) > MOST:
-                node = step.function.node
-                found.append(Finding(False, f"leads to more than {MOST} functions", step.function.module.name, node.lineno))
-                break
-            direct = self.direct(step.function, step.cls)
-            found += [finding for finding in direct.findings if finding.hard or (strict and step.sure)]
-            for after in direct.steps:
-                item = Step(after.function, after.cls, after.sure and step.sure)
-                key = (item.function, item.cls, item.sure)
-                if key not in seen and (strict or item.sure) and (*key[:2], True) not in seen:
-                    seen.add(key)
-                    queue.append(item)
-        return list(dict.fromkeys(found))
 
 
 class _WithCall(ast.Call):

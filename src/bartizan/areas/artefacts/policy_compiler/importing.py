@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from bartizan.areas.artefacts.policy_compiler.bodies import Bodies, Finding, Walker
+from bartizan.areas.artefacts.policy_compiler.bodies import Finding, Walker
 from bartizan.areas.artefacts.policy_compiler.modules import Imported, Module, World, absolute, statements
+from bartizan.areas.artefacts.policy_compiler.reaching import Bodies
 from bartizan.areas.artefacts.policy_compiler.shapes import Shapes
 
 _USUAL = (
@@ -57,7 +58,13 @@ class Imports:
 def _usual(finding: Finding) -> bool:
     if finding.name in ("builtins.open", "io.open", "codecs.open") or finding.name.startswith((".read", ".open", "pathlib.")):
         return finding.reads
-    return finding.name.startswith(_USUAL) or finding.name in ("f_locals", "f_globals", "__loader__", ".import_module")
+    return finding.name.startswith(_USUAL) or finding.name in (
+        "f_locals",
+        "f_globals",
+        "__loader__",
+        ".import_module",
+        "builtins.__import__",
+    )
 
 
 def _above(name: str) -> Iterator[str]:

@@ -16,6 +16,17 @@ INTERPRETER = frozenset(
 )
 """Attributes by which code reaches what no import of its own names."""
 
+SENSITIVE = frozenset(
+    {
+        "__new__", "__init__", "__setstate__", "__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__",
+        "__del__", "__hash__", "__eq__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__class__", "__dict__",
+        "__bases__", "__mro__", "__slots__", "__init_subclass__", "__set_name__", "__set__", "__get__", "__delete__", "__call__",
+        "__setitem__", "append", "extend", "add", "update", "__iadd__", "__prepare__", "__instancecheck__", "__class_getitem__",
+        "__len__", "__bool__", "__iter__", "__post_init__", "items",
+    }
+)  # fmt: skip
+"""Attributes of a class by which loading runs its code, or that change what the class is."""
+
 _PLAIN = (dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex, bool, range, slice)
 
 

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from bartizan.areas.artefacts.policy_compiler import knowledge as known
-from bartizan.areas.artefacts.policy_compiler.bodies import SENSITIVE
-from bartizan.areas.artefacts.policy_compiler.modules import Class, Function, Module, Outside, Whole, World, arguments_of
+from bartizan.areas.artefacts.policy_compiler.knowledge import SENSITIVE
+from bartizan.areas.artefacts.policy_compiler.modules import Class, Function, Module, Outside, Unknown, Whole, World, arguments_of
 from bartizan.areas.artefacts.policy_compiler.shapes import Shapes
 
 _TRUSTED = frozenset({"dataclasses.dataclass", "functools.total_ordering", "enum.unique", "typing.final", "typing.runtime_checkable"})
@@ -78,6 +78,8 @@ class Tampering:
                 self._taint_modules(modules, f"computed names are set in modules ({module.name}, line {line})")
             else:
                 self._renamed(name, module, line)
+            if not any(isinstance(target, Class | Unknown) for target in found):
+                return
         for cls in named:
             if name is None or value is None:
                 self._taint([cls], f"computed attributes are set in it ({module.name}, line {line})")

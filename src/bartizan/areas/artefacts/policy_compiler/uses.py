@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bartizan.areas.artefacts.policy_compiler import knowledge as known
-from bartizan.areas.artefacts.policy_compiler.bodies import SENSITIVE, Bodies, Finding, Step
+from bartizan.areas.artefacts.policy_compiler.bodies import Finding, Step
+from bartizan.areas.artefacts.policy_compiler.knowledge import SENSITIVE
 from bartizan.areas.artefacts.policy_compiler.modules import Class, Function, Module, Outside, Unknown, World
+from bartizan.areas.artefacts.policy_compiler.reaching import Bodies
 from bartizan.areas.artefacts.policy_compiler.shapes import Reviewed, Shapes
 from bartizan.areas.artefacts.policy_compiler.tampering import Tampering
 
