@@ -182,7 +182,8 @@ def _argument(use: Use, where: str, rule: str, argument: Argument, policy: Polic
     elif rule == "torch-legacy" and argument.span is not None:
         yield from _torch_legacy(use, argument, policy, data)
     elif not _fits(rule, argument):
-        safety = Safety.UNSAFE if argument.kind in ("name", "unknown", "result") else Safety.NEEDS_POLICY
+        bad = rule == "absent" or argument.kind in ("name", "unknown", "result", "method")
+        safety = Safety.UNSAFE if bad else Safety.NEEDS_POLICY
         yield Reason(f"{where} is not {rule}", use.offset, use, safety)
 
 

@@ -370,6 +370,8 @@ class Machine(Stream):
         kind = text_of(self.data, first, 20) if isinstance(first, int) else None
         self.persistent[kind if kind in ("storage", "module") else "?"] = None
         module = ident[1] if kind == "module" and isinstance(ident, tuple) and len(ident) > 1 else None
+        if isinstance(module, Global) and module.watched is not None and module.watched.slow:
+            module.called += 1
         self._push(module if isinstance(module, Global) else PERSISTENT)
         return pos + 1
 
