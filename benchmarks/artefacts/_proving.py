@@ -41,6 +41,12 @@ def load_bytes(path: str) -> Any:
     return pickle.loads(Path(path).read_bytes())
 
 
+def load_beside(path: str) -> Any:
+    """With the file's folder on the path, as in an interactive session there."""
+    sys.path.insert(0, os.path.dirname(path))
+    return load_pickle(path)
+
+
 def load_python_pickle(path: str) -> Any:
     import pickle
 
@@ -222,7 +228,7 @@ def load_shelve(path: str) -> Any:
 LOADERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "pickle": (load_pickle, ""), "python": (load_python_pickle, ""), "torch": (load_torch, "torch"), "torch mmap": (load_torch_mmap,
         "torch"),
-    "loads": (load_bytes, ""), "joblib": (load_joblib, "joblib numpy"), "numpy": (load_numpy, "numpy"),
+    "loads": (load_bytes, ""), "beside": (load_beside, ""), "joblib": (load_joblib, "joblib numpy"), "numpy": (load_numpy, "numpy"),
     "pandas": (load_pandas, "pandas"), "gzip": (load_gzip, ""), "gzip twice": (load_nested_gzip, ""), "compressed": (load_compressed, ""),
     "7z": (load_seven_zip, "py7zr"), "zip": (load_zip_member, ""), "tar": (load_tar_member, ""), "dill": (load_dill, "dill"),
     "keras": (load_keras, "keras"), "keras predict": (load_keras_and_predict, "keras"), "template": (load_tokenizer_template, "jinja2"),

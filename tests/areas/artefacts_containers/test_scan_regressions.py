@@ -33,3 +33,16 @@ def test_a_checkpoint_whose_first_entry_is_as_long_as_the_records_of_zip64_is_re
     torch.save({"step": 1}, path)
     assert len("scheduler-MultiStepLR/data.pkl") == 30
     assert scan([path]).verdict is Safety.SAFE, scan([path]).files[0].reasons
+
+
+def test_an_import_before_prose_is_seen_where_a_loader_would_find_the_module(tmp_path: Path) -> None:
+    """The import alone runs a module that lies beside the file, whatever stands behind it."""
+    raw = b"cmy-module\nX\nIt is a good model.\n"
+    (tmp_path / "notes.txt").write_bytes(raw)
+    (tmp_path / "model.pkl").write_bytes(raw)
+    assert scan([tmp_path / "notes.txt"]).verdict is Safety.SAFE
+    assert scan([tmp_path / "model.pkl"]).verdict is Safety.NEEDS_POLICY
+    (tmp_path / "my-module.py").write_text("print(1)\n")
+    assert scan([tmp_path / "notes.txt"]).verdict is Safety.NEEDS_POLICY
+    (tmp_path / "notes.txt").write_bytes(b"cmy-module\nX\n.")
+    assert scan([tmp_path / "notes.txt"]).verdict is Safety.NEEDS_POLICY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 
@@ -34,6 +35,11 @@ TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
 _PASSIVE = (UseKind.REFERENCE, UseKind.EXTENSION, UseKind.UNKNOWN)
 """Uses that bytes which are no pickle show by chance; nothing of somebody's choice is called by them before the loader stops."""
 
+_PICKLE_NAMES = (".pkl", ".pickle", ".p", ".pt", ".pth", ".ckpt", ".joblib", ".dill", ".npy", ".sav", ".bin")
+"""Ends of names that people give to what they load as a pickle; a hint to look closer, never one to look away."""
+
+_MODULE_NAMES = (".py", ".so", ".pyc", "")
+
 _TEXT = re.compile(rb"[\t\n\r\x0c\x20-\x7e\x80-\xff]*")
 
 
@@ -52,7 +58,8 @@ def read_pickles(
         found = inspect_pickle(piece.data, scope.policy, start=at, loader=loader, limits=limits)
         torch = torch or TORCH_MAGIC in piece.head(14, at)
         expected = torch and count < OF_TORCH
-        if not expected and not _is_pickle(found, piece, at, claimed=claimed or torch, after=count > 0):
+        named = not claimed and not count and _names_a_module(found, piece, scope)
+        if not expected and not named and not _is_pickle(found, piece, at, claimed=claimed or torch, after=count > 0):
             break
         _judged(found, piece, scope, claimed=claimed and not expected)
         if inspect is not None:
@@ -83,6 +90,22 @@ def _is_pickle(found: Inspection, piece: Piece, at: int, *, claimed: bool, after
     if after:
         return says_so and found.readings[0].opcodes > 2
     return says_so or (bool(uses) and not _TEXT.fullmatch(head)) or found.readings[0].opcodes > 64
+
+
+def _names_a_module(found: Inspection, piece: Piece, scope: Scope) -> bool:
+    """Does a stream that may be plain text begin with importing something that the loader would find, which runs it?
+
+    A line of prose that starts with the letter c reads as an import, and fails in every loader. It does not fail where the module lies
+    beside the file, and nobody calls a text a pickle.
+    """
+    uses = [use for use in found.readings[0].uses if use.kind is UseKind.REFERENCE and use.module]
+    if not uses:
+        return False
+    if (piece.last_name or scope.file.lower()).endswith(_PICKLE_NAMES):
+        return True
+    root = uses[0].module.partition(".")[0]
+    folder = os.path.dirname(scope.file)
+    return "/" not in root and "\0" not in root and any(os.path.lexists(os.path.join(folder, root + suffix)) for suffix in _MODULE_NAMES)
 
 
 def _can_be_imported(use: Use) -> bool:
