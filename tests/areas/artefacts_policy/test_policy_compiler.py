@@ -270,3 +270,58 @@ def test_policies_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert "good.store: uses open, which reaches files" in said
     assert run(["policy", "show", str(path), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["about"]["packages"][0]["name"] == "good"
+
+
+def firing(name: str, command: str) -> list[bytes]:
+    """Pickles that make, fill, call or use as a key the class `name` of `traps.trap`, with `command` wherever code of it could look."""
+
+    def text(value: str) -> bytes:
+        return b"X" + len(value.encode()).to_bytes(4, "little") + value.encode()
+
+    made = b"\x80\x04" + text("traps.trap") + text(name) + b"\x93"
+    state = b"}" + text("command") + text(command) + b"s" + text("code") + text(f"__import__('os').system({command!r})") + b"s"
+    code = text(f"__import__('os').system({command!r})")
+    return [
+        made + b")\x81" + text(command) + b"b.",
+        made + b")\x81" + code + b"b.",
+        made + b")\x81]" + text(command) + b"ab.",
+        made + b")\x81" + state + b"b.",
+        made + b")\x81N}" + text("x") + text(command) + b"s\x86b.",
+        b"\x80\x04}" + made[2:] + b")\x81" + state + b"bNs.",
+        made + text(command) + b"\x85\x81.",
+        made + text(command) + b"\x85R.",
+        made + b")\x81" + text(command) + b"a.",
+        made + b")\x81" + code + b"Ns.",
+    ]
+
+
+LOAD = """
+import gc, pickle, sys
+for data in pickle.load(sys.stdin.buffer):
+    try:
+        pickle.loads(data)
+    except BaseException:
+        pass
+    gc.collect()
+"""
+
+
+@pytest.mark.slow
+def test_pickles_that_fire_traps_are_never_safe_under_the_derived_policy(tmp_path: Path) -> None:
+    fired = 0
+    for number, text in enumerate(TRAPS):
+        site = write_package(tmp_path / str(number), "traps", trap(text))
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(json.dumps(compile_policy(["traps"], Environment([site]))))
+        policy = Policy.shipped().with_([path])
+        names = [line.split()[1].partition("(")[0].strip(":") for line in text.splitlines() if line.startswith("class ")]
+        tries = [
+            (site / f"{name}-{n}", data) for name in names for n in range(10) for data in [firing(name, f"touch {site}/{name}-{n}")[n]]
+        ]
+        child = [sys.executable, "-c", LOAD]
+        subprocess.run(child, input=pickle.dumps([data for _, data in tries]), cwd=site, capture_output=True, check=False, timeout=60)
+        for marker, data in tries:
+            if marker.exists():
+                fired += 1
+                assert inspect(data, policy).ruling.verdict is not Safety.SAFE, marker.name
+    assert fired >= 40
