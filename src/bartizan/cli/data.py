@@ -40,6 +40,9 @@ def command() -> None:
 @click.option("--by", type=_FILE, help="The program that made it: its digest goes into the lineage.")
 @click.option("--type", "types", multiple=True, metavar="COLUMN=TYPE", help="Arrow type of a csv column, such as when=timestamp[s].")
 @click.option("--ignore", multiple=True, metavar="NAME", help="Leave this file or folder out; repeatable.")
+@click.option("--scan", is_flag=True, help="Also record what every check says of the data.")
+@click.option("--label", metavar="COLUMN", help="With --scan: the column with the labels.")
+@click.option("--schema", type=_FILE, help="With --scan: judge it by this schema.")
 @click.option("--croissant", type=click.Path(path_type=Path, dir_okay=False), help="Also write Croissant JSON-LD.")
 @key_options
 @format_option("table", "json")
@@ -54,8 +57,11 @@ def record_command(path: Path, output: Path | None, croissant: Path | None, who:
     parents = tuple(dataset_passport.parent(source, what["by"]) for source in what["sources"])
     types = dict(_typed(one) for one in what["types"])
     own = (croissant,) if croissant else ()
+    look = dataset_passport.Look(label=what["label"], schema=what["schema"], told=told) if what["scan"] else None
     with progress() as listener:
-        made = dataset_passport.record(path, place, key, own=own, ignore=what["ignore"], parents=parents, types=types, listener=listener)
+        made = dataset_passport.record(
+            path, place, key, own=own, ignore=what["ignore"], parents=parents, types=types, look=look, listener=listener
+        )
     if croissant is not None:
         _export(statement.read(place, key.public), croissant, ())
     if form == "json":
@@ -276,6 +282,13 @@ def _check_proof(path: Path, key: PublicKey, form: str) -> int:
 def _refused(why: str, form: str) -> int:
     click.echo(json_text({"ok": False, "problems": [why]}) if form == "json" else f"refused: {why}")
     return 1
+
+
+def told(name: str) -> None:
+    """Show on a terminal which check runs."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r" + fit(f"checking  {name}", 78).rstrip() + "\x1b[K")
+        sys.stderr.flush()
 
 
 @contextmanager

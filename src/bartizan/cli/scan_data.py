@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bartizan.cli.data import progress
+from bartizan.cli.data import progress, told
 from bartizan.cli.options import format_option, write
-from bartizan.cli.show import fit, json_text, paint, table
+from bartizan.cli.show import json_text, paint, table
 
 if TYPE_CHECKING:
     from bartizan.workflows.dataset_passport import DataScan
@@ -23,22 +22,18 @@ COLUMNS = 30
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--label", metavar="COLUMN", help="The column with the labels.")
 @click.option("--test", type=click.Path(path_type=Path, exists=True), help="Held-out data that must not share rows with it.")
+@click.option("--schema", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Judge it by this schema.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=600.0, show_default=True, help="The most that one check may take.")
 @click.option("--skip", multiple=True, metavar="CHECK", help="Leave out a check, or an area; repeatable.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to a file.")
 @format_option("table", "json")
-def command(path: Path, label: str | None, test: Path | None, seconds: float, skip: tuple[str, ...], output: Path | None, form: str) -> int:
+def command(path: Path, skip: tuple[str, ...], output: Path | None, form: str, **how: Any) -> int:
     """Look at a data set: a folder, csv, jsonl, parquet, text, images. Records what it holds, infers its schema, and runs every installed
     check of data sets. Ends with 1 where a check fails. What no check looked at is said to be not covered, never to be clean."""
-    from bartizan.workflows.dataset_passport import scan
-
-    def told(name: str) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write("\r" + fit(f"checking  {name}", 78).rstrip() + "\x1b[K")
-            sys.stderr.flush()
+    from bartizan.workflows.dataset_passport import Look, scan
 
     with progress() as listener:
-        found = scan(path, label=label, test=test, seconds=seconds, skip=skip, listener=listener, told=told)
+        found = scan(path, Look(skip=skip, told=told, **how), listener=listener)
     write(_json(found) if form == "json" else _table(found), output)
     return 1 if found.failed else 0
 

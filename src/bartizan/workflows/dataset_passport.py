@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from bartizan.areas.provenance.passport import statement
-from bartizan.areas.provenance.passport.statement import Details, Parent, Passport
+from bartizan.areas.provenance.passport.statement import Answer, Details, Parent, Passport
 from bartizan.engine import registry
 from bartizan.engine.parameters import parameters_of
 from bartizan.engine.runner import now, run_job
@@ -53,6 +53,18 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     finding: Finding | None = None
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """How checks look at a data set: the column with the labels, its schema, held-out data that must not share rows with it, the most
+    seconds that one check may take, what to leave out (checks or areas), and who hears the name of each check."""
+
+    label: str | None = None
+    schema: Path | None = None
+    test: Path | None = None
+    seconds: float = 600.0
+    skip: tuple[str, ...] = ()
+    told: Callable[[str], None] | None = None
+
+
 class DataScan(msgspec.Struct, frozen=True, kw_only=True):
     """A data set as it is: its passport (not signed), the answers by area, and a first schema as YAML where it is a table."""
 
@@ -84,12 +96,19 @@ def record(
     ignore: Iterable[str] = (),
     parents: tuple[Parent, ...] = (),
     types: Mapping[str, str] | None = None,
+    look: Look | None = None,
     listener: Listener | None = None,
 ) -> Passport:
-    """Record the data at `path`, sign with `key` and write the passport to `place`; raises what `recording.record` raises."""
+    """Record the data at `path`, sign with `key` and write the passport to `place`; raises what `recording.record` raises.
+
+    With `look` the passport also holds what every check says of the data.
+    """
     mine = (place, statement.details_path(place), *own)
     room = passport_room("recording")
     made, details = room.record(path, at=now(), own=mine, ignore=ignore, parents=parents, types=types, listener=listener)
+    if look is not None:
+        answers = tuple(Answer(area=a.area, check=a.check, verdict=a.verdict, title=a.title) for a in answers_of(path, look))
+        made, details = statement.with_answers(made, details, answers)
     statement.write(place, made, details, key)
     signed: Passport = made
     return signed
@@ -105,33 +124,29 @@ def parent(path: Path, by: Path | None, key: PublicKey | None = None) -> Parent:
     return Parent(name=passport.name, passport=passport.id, content=passport.content.root, transformation=made, by=name)
 
 
-def scan(
-    path: Path,
-    *,
-    label: str | None = None,
-    test: Path | None = None,
-    seconds: float = 600.0,
-    skip: Sequence[str] = (),
-    listener: Listener | None = None,
-    told: Callable[[str], None] | None = None,
-) -> DataScan:
-    """Look at the data at `path`: what it holds, and what every installed check of data sets says of it.
-
-    `label` is the column with the labels, `test` the held-out data that must not share rows with it, `seconds` the most that one check may
-    take, `skip` are checks or areas to leave out; `told` hears the name of each check. Raises `InputError` where `path` cannot be read.
-    """
+def scan(path: Path, look: Look, *, listener: Listener | None = None) -> DataScan:
+    """Look at the data at `path`: what it holds, and what every installed check of data sets says of it. Raises `InputError` where `path`
+    cannot be read."""
     said: list[Line] = []
     passport, details = _recorded(path, said, listener)
-    schema = _schema(path, said)
-    node, root = _node(path, label, test)
-    lines = [*said, *_answers(node, root, test, seconds, skip, told)]
+    schema = "" if look.schema is not None else _schema(path, said)
+    return DataScan(
+        path=str(path), passport=passport, details=details, lines=tuple(_ordered([*said, *answers_of(path, look)])), schema=schema
+    )
+
+
+def answers_of(path: Path, look: Look) -> tuple[Line, ...]:
+    """What every installed check of data sets says of the data at `path`; duties that none answers are not covered."""
+    node, root = _node(path, look)
+    lines = list(_answers(node, root, look))
+    silent = [area for area in DUTIES if area not in {line.area for line in lines}]
+    lines += [Line(area=area, check="", verdict=None, title=f"not covered: nothing here looks at {DUTIES[area]}") for area in silent]
+    return tuple(_ordered(lines))
+
+
+def _ordered(lines: Sequence[Line]) -> list[Line]:
     order = {area: n for n, area in enumerate(DUTIES)}
-    answered = {line.area for line in lines if line.verdict is not None}
-    for area, duty in DUTIES.items():
-        if area not in {line.area for line in lines}:
-            lines.append(Line(area=area, check="", verdict=None, title=f"not covered: nothing here looks at {duty}"))
-    lines.sort(key=lambda line: (order.get(line.area, 99), line.area not in answered, line.check))
-    return DataScan(path=str(path), passport=passport, details=details, lines=tuple(lines), schema=schema)
+    return sorted(lines, key=lambda line: (order.get(line.area, 99), line.check))
 
 
 def _recorded(path: Path, said: list[Line], listener: Listener | None) -> tuple[Passport | None, Details | None]:
@@ -161,23 +176,23 @@ def _schema(path: Path, said: list[Line]) -> str:
     return text
 
 
-def _node(path: Path, label: str | None, test: Path | None) -> tuple[Dataset, Path]:
+def _node(path: Path, look: Look) -> tuple[Dataset, Path]:
+    """The data as a declared node, and the folder that holds all that belongs to it."""
     place = path.resolve()
-    folders = [place.parent, *([test.resolve().parent] if test is not None else [])]
-    root = Path(os.path.commonpath(folders))
-    return Dataset(id="data", stage=Stage.TRAIN, uri=place.relative_to(root).as_posix(), label=label), root
+    others = [other.resolve() for other in (look.test, look.schema) if other is not None]
+    root = Path(os.path.commonpath([place.parent, *(other.parent for other in others)]))
+    schema = look.schema.resolve().relative_to(root).as_posix() if look.schema is not None else None
+    return Dataset(id="data", stage=Stage.TRAIN, uri=place.relative_to(root).as_posix(), label=look.label, schema=schema), root
 
 
-def _answers(
-    node: Dataset, root: Path, test: Path | None, seconds: float, skip: Sequence[str], told: Callable[[str], None] | None
-) -> Iterator[Line]:
-    for check, job in _jobs(node, root, test, seconds):
+def _answers(node: Dataset, root: Path, look: Look) -> Iterator[Line]:
+    for check, job in _jobs(node, root, look):
         area = check.id.partition(".")[0]
-        if check.id in skip or area in skip:
+        if check.id in look.skip or area in look.skip:
             yield Line(area=area, check=check.id, verdict=None, title="not covered: left out on request")
             continue
-        if told is not None:
-            told(check.id)
+        if look.told is not None:
+            look.told(check.id)
         findings = run_job(job).findings
         for finding in {(f.title, f.verdict): f for f in findings}.values():
             known = finding.verdict is not Verdict.UNKNOWN
@@ -193,12 +208,13 @@ def _answers(
             )
 
 
-def _jobs(node: Dataset, root: Path, test: Path | None, seconds: float) -> Iterator[tuple[Check, Job]]:
+def _jobs(node: Dataset, root: Path, look: Look) -> Iterator[tuple[Check, Job]]:
     """A job for each installed check that says something of a data set by itself, or of it and its test data."""
+    test = look.test
     held = Dataset(id="test", stage=Stage.TEST, uri=test.resolve().relative_to(root).as_posix(), label=node.label) if test else None
     model = Asset(id="model", kind=Kind.MODEL, task=Task.OTHER, trained_on=("data",), tested_on=("test",))
     system = System(name="data", datasets=(node, *((held,) if held else ())), assets=(model,) if held else ())
-    budget = Budget(seconds=seconds)
+    budget = Budget(seconds=look.seconds)
     for check in registry.load().values():
         fits = Kind.DATASET in check.kinds and (check.applies is None or check.applies(node, system))
         between = held is not None and Kind.MODEL in check.kinds and "test_sets" in check.reads and "training_sets" in check.reads
@@ -224,5 +240,5 @@ def _jobs(node: Dataset, root: Path, test: Path | None, seconds: float) -> Itera
         )
 
 
-_DECLARED = frozenset({"provenance.declared_digests", "provenance.signature", "provenance.passport", "quality.schema", "access.retention"})
+_DECLARED = frozenset({"provenance.declared_digests", "provenance.signature", "provenance.passport", "access.retention"})
 """Checks that compare the data with what a manifest declares: without one they have nothing to say."""

@@ -104,6 +104,20 @@ def test_a_scan_needs_no_manifest_and_calls_nothing_clean_that_it_did_not_look_a
     assert "left out on request" in capsys.readouterr().out
 
 
+def test_the_passport_holds_what_checks_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "gate", "loans.csv", "--infer", "s.yaml"]) == 0
+    text = (folder / "s.yaml").read_text().replace("version: 1\n", "version: 1\nreviewed: {by: somebody, on: 2026-11-02}\n")
+    (folder / "s.yaml").write_text(text)
+    record = ["data", "record", "loans.csv", "--key", "data.pem", "--scan", "--schema", "s.yaml", "-o"]
+    assert run([*record, "before.jsonl"]) == 0
+    (folder / "loans.csv").write_text(rows().replace("\n9,29,", "\n9,290,", 1))
+    assert run([*record, "after.jsonl"]) == 0
+    capsys.readouterr()
+    assert run(["data", "diff", "before.jsonl", "after.jsonl", "--key", "data.pem.pub"]) == 1
+    assert "quality.schema said pass and says fail" in capsys.readouterr().out
+    assert run(["data", "verify", "loans.csv", "--passport", "after.jsonl", "--key", "data.pem.pub"]) == 0
+
+
 def job(check: str, root: Path, **fields: str) -> Job:
     described = registry.get(check)
     node = Dataset(id="loans", stage=Stage.TRAIN, uri="loans.csv", **fields)  # type: ignore[arg-type]

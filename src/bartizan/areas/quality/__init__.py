@@ -9,5 +9,8 @@ __getattr__, __dir__ = offers(
         "Leakage": "bartizan.methods.row_overlap",
         "label_errors": "label_errors",
         "LabelErrors": "label_errors",
+        "gate": "schema_gate",
+        "infer": "schema_infer",
+        "judge": "schema_gate",
     },
 )

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from bartizan.areas.provenance.passport.formats import logical_name
-from bartizan.areas.provenance.passport.statement import Details, FileRecord, Profile
+from bartizan.areas.provenance.passport.statement import Answer, Details, FileRecord, Profile
 from bartizan.areas.provenance.passport.trees import BLOCK
 from bartizan.model.errors import one_line
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is another. `kind` is added, removed, renamed, re-encoded, swapped, schema, rows, values or lineage; re-encoded and
+    """One thing that is another. `kind` is added, removed, renamed, re-encoded, swapped, schema, rows, values, lineage or
+    answer; re-encoded and
     renamed files hold the same rows."""
 
     kind: str
@@ -51,6 +52,17 @@ def _differences(old: Details, new: Details) -> Iterator[Change]:
     if old.parents != new.parents:
         names = ", ".join(one_line(p.name, 60) for p in new.parents) or "nothing"
         yield Change(kind="lineage", text=f"it is now made from {names}")
+    yield from _answers(old.answers, new.answers)
+
+
+def _answers(old: Sequence[Answer], new: Sequence[Answer]) -> Iterator[Change]:
+    """Where a check that spoke both times now says something else."""
+    before = {a.check: a for a in old if a.verdict is not None}
+    for answer in new:
+        earlier = before.get(answer.check)
+        if earlier is not None and answer.verdict is not None and answer.verdict != earlier.verdict:
+            text = f"{answer.check} said {earlier.verdict} and says {answer.verdict}: {one_line(answer.title, 160)}"
+            yield Change(kind="answer", text=text)
 
 
 def between(old: FileRecord, new: FileRecord) -> Iterator[Change]:

@@ -94,6 +94,15 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     by: str = ""
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a check said of the data when it was recorded; without a verdict it was not covered."""
+
+    area: str
+    check: str
+    verdict: str | None
+    title: str
+
+
 class Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the statement's roots stand for."""
 
@@ -101,6 +110,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     files: tuple[FileRecord, ...] = ()
     parents: tuple[Parent, ...] = ()
     ignored: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)
@@ -142,6 +152,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     content: Content
     lineage: Roots
     details: Hex
+    answers: Roots | None = None
     version: int = 1
 
     def encode(self) -> bytes:
@@ -238,6 +249,13 @@ def read_lines(lines: tuple[bytes, ...], key: PublicKey | None) -> tuple[Passpor
 def lineage_root(parents: tuple[Parent, ...]) -> str:
     """The root over what the data was made from."""
     return root([leaf_hash(canonical(msgspec.to_builtins(p))) for p in parents]).hex()
+
+
+def with_answers(passport: Passport, details: Details, answers: tuple[Answer, ...]) -> tuple[Passport, Details]:
+    """The passport and its details with what checks said of the data."""
+    told = msgspec.structs.replace(details, answers=answers)
+    count = Roots(count=len(answers), root=root([leaf_hash(canonical(msgspec.to_builtins(a))) for a in answers]).hex())
+    return msgspec.structs.replace(passport, answers=count, details=hashlib.sha256(told.encode()).hexdigest()), told
 
 
 def _passport(line: bytes, key: PublicKey | None) -> tuple[Passport, str]:

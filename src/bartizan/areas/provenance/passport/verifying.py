@@ -81,7 +81,7 @@ def _now(details: Details, files: dict[str, Path], found: Listing, content: bool
                 made.append(file_record(name, files[name], digest, rows, types, told))
             except InputError:  # what was a table is none any more, which is a difference as well
                 made.append(file_record(name, files[name], digest, rows, types, told, whole=True))
-    return Details(files=tuple(made), parents=details.parents, ignored=details.ignored)
+    return Details(files=tuple(made), parents=details.parents, ignored=details.ignored, answers=details.answers)
 
 
 def _types(before: FileRecord | None) -> dict[str, object]:
