@@ -41,17 +41,17 @@ def _gradients(x: npt.NDArray[np.float32], cells: int) -> Floats:
     down[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
     across[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     angles = 2.0 * np.pi * np.arange(_ORIENTATIONS, dtype=np.float32) / _ORIENTATIONS
-    parts = [_pooled(np.maximum(across * np.float32(np.cos(a)) + down * np.float32(np.sin(a)), 0.0), cells) for a in angles]
+    parts = [pooled(np.maximum(across * np.float32(np.cos(a)) + down * np.float32(np.sin(a)), 0.0), cells) for a in angles]
     edges = np.concatenate(parts, axis=1)
     edges /= np.sqrt(np.square(edges).sum(axis=1, keepdims=True)) + 1e-6
     if x.shape[1] == 1:
         return edges
-    colour = np.concatenate([_pooled(channel, 4) for channel in x.transpose(1, 0, 2, 3)], axis=1)
+    colour = np.concatenate([pooled(channel, 4) for channel in x.transpose(1, 0, 2, 3)], axis=1)
     colour /= np.sqrt(np.square(colour).sum(axis=1, keepdims=True)) + 1e-6
     return np.concatenate([edges, colour], axis=1)
 
 
-def _pooled(field: Floats, cells: int) -> Floats:
+def pooled(field: Floats, cells: int) -> Floats:
     """Means of `field` (n, height, width) over `cells` by `cells` fields, (n, cells * cells)."""
     for axis in (1, 2):
         size = field.shape[axis]
