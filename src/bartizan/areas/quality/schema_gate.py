@@ -145,33 +145,29 @@ def _size(schema: Schema, found: dict[str, Any], kinds: dict[str, Any]) -> list[
 
 
 def _broken(frame: Any, rules: Sequence[RowRule], found: dict[str, Any], shown: int) -> list[Violation]:
-    """The rules that are broken by more rows than they allow, with the first rows."""
+    """The rules that are broken by more rows than they allow, with the first rows: one look back over the scan for all of them."""
     pl = polars()
-    suspects = [(i, rule) for i, rule in enumerate(rules) if found[f"row:{i}"]]
-    unknown = [rule.bad.sum().alias(str(i)) for i, rule in suspects if not rule.counts]
-    counted = frame.select(*unknown).collect(engine="streaming").row(0, named=True) if unknown else {}
+    suspects = [rule for i, rule in enumerate(rules) if found[f"row:{i}"]]
+    numbered = frame.with_row_index("row:number")
+    queries = [_first(numbered.filter(rule.bad), rule, shown) for rule in suspects]
+    answers = pl.collect_all(queries, engine="streaming") if queries else []
     violations = []
-    for i, rule in suspects:
-        count = int(found[f"row:{i}"] if rule.counts else counted[str(i)])
+    for rule, answer in zip(suspects, answers, strict=True):
+        count, rows, values = answer.row(0)
         if count <= rule.share * found["rows"]:
             continue
-        raw = pl.col(f"text:{rule.column}") if rule.id.endswith(".type") else (pl.col(rule.column) if rule.column else pl.lit(""))
-        first = (
-            frame.with_row_index("row:number")
-            .filter(rule.bad)
-            .select("row:number", raw.alias("value"))
-            .head(shown)
-            .collect(engine="streaming")
-        )
-        rows, values = first["row:number"].to_list(), [one_line(str(v), 60) for v in first["value"].to_list()]
         allowed = f" (at most {rule.share:.2%} may not)" if rule.share else ""
         text = f"not every value {rule.text}{allowed}" if rule.column else f"'{rule.text}' does not hold{allowed}"
-        violations.append(
-            Violation(
-                rule=rule.id, column=rule.column, text=text, count=count, rows=tuple(rows), values=tuple(values) if rule.column else ()
-            )
-        )
+        seen = tuple(one_line(str(v), 60) for v in values) if rule.column else ()
+        violations.append(Violation(rule=rule.id, column=rule.column, text=text, count=count, rows=tuple(rows), values=seen))
     return violations
+
+
+def _first(broken: Any, rule: RowRule, shown: int) -> Any:
+    """How many rows break a rule, and of the first the numbers and what stands there, as one row."""
+    pl = polars()
+    raw = pl.col(f"text:{rule.column}") if rule.id == f"{rule.column}.type" else pl.col(rule.column or "row:number")
+    return broken.select(pl.len(), pl.col("row:number").head(shown).implode(), raw.head(shown).implode().alias("value"))
 
 
 def _whole(frame: Any, rule: WholeRule, value: Any, shown: int) -> Violation | None:

@@ -20,7 +20,7 @@ PSI = 0.25
 class RowRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule on rows. `bad` is true for a row that breaks it, `screen` (over the whole column) false only where none does.
 
-    `share` is how many rows may break it, `counts` whether the screen is the exact number already.
+    `share` is how many rows may break it.
     """
 
     id: str
@@ -29,7 +29,6 @@ class RowRule(msgspec.Struct, frozen=True, kw_only=True):
     bad: Any
     screen: Any
     share: float = 0.0
-    counts: bool = False
 
 
 class WholeRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +53,7 @@ def row_rules(schema: Schema, kinds: Mapping[str, Any], text: frozenset[str]) ->
         except pl.exceptions.PolarsError as error:
             raise InputError(f"rule '{one_line(rule.name, 80)}' is no SQL expression: {one_line(str(error), 160)}", place=rule.at) from None
         bad = holds.cast(pl.Boolean).not_().fill_null(False)
-        yield RowRule(id=f"rule.{rule.name}", text=rule.holds, column="", bad=bad, screen=bad.sum(), share=rule.tolerance, counts=True)
+        yield RowRule(id=f"rule.{rule.name}", text=rule.holds, column="", bad=bad, screen=bad.sum(), share=rule.tolerance)
 
 
 def whole_rules(schema: Schema, kinds: Mapping[str, Any]) -> Iterator[WholeRule]:
@@ -111,13 +110,12 @@ def _column(name: str, rule: Column, kind: Any, cast: bool) -> Iterator[RowRule]
             column=name,
             bad=bad,
             screen=value.null_count() - text.null_count(),
-            counts=True,
         )
         nulls, bad_null = text.null_count(), text.is_null()
     else:
         nulls, bad_null = value.null_count(), value.is_null()
     if rule.nulls < 1.0:
-        yield RowRule(id=f"{name}.nulls", text="is there", column=name, bad=bad_null, screen=nulls, share=rule.nulls, counts=True)
+        yield RowRule(id=f"{name}.nulls", text="is there", column=name, bad=bad_null, screen=nulls, share=rule.nulls)
     if kind.is_float() and rule.finite:
         bad = value.is_finite().not_().fill_null(False)
         yield RowRule(id=f"{name}.finite", text="is a finite number", column=name, bad=bad, screen=bad.any())
