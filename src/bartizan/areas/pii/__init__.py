@@ -20,5 +20,8 @@ __getattr__, __dir__ = offers(
         "mondrian": "groups",
         "Pseudonyms": "pseudonyms",
         "load_key": "pseudonyms",
+        "NameFinder": "names",
+        "Rules": "rules",
+        "recogniser": "rules",
     },
 )
