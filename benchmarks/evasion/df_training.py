@@ -1,14 +1,16 @@
 """Adversarial training on Fashion-MNIST at linf 0.1: time, and robust accuracy measured by the engine on held-out images.
 
-    python benchmarks/evasion/df_training.py FOLDER [method] [epochs] [threads] [images attacked] [file for the weights]
+    python benchmarks/evasion/df_training.py FOLDER [--method fast] [--epochs 12] [--threads 1] [--images 1000] [--cache FOLDER]
 
-FOLDER holds the four files of the data set as distributed (Debian's package dataset-fashion-mnist puts them there).
+FOLDER holds the four files of the data set as distributed (Debian's package dataset-fashion-mnist puts them there). `--cache` names a
+folder where the weights are kept with the seconds that training them took; a second run reads both from there.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
-import sys
+import json
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bartizan.areas.evasion.api import attack
 from bartizan.areas.evasion.defences.inner import Threat, right, strongest
 from bartizan.areas.evasion.defences.trainer import Plan, Progress, train
 from bartizan.areas.evasion.defences.training import Recipe
@@ -51,33 +54,53 @@ def show(progress: Progress) -> None:
               f"relapses {progress.relapses}  {progress.seconds:.0f} s", flush=True)  # fmt: skip
 
 
-def main(folder: str, method: str = "fast", epochs: str = "12", threads: str = "1", attacked: str = "1000", weights: str = "") -> None:
-    torch.set_num_threads(int(threads))
-    x, y = images(Path(folder), "train")
-    test_x, test_y = images(Path(folder), "t10k")
+def hardened(folder: Path, cache: Path | None, method: str = "fast", epochs: int = 12) -> tuple[nn.Module, float, bool]:
+    """The net trained under attack, wall seconds of its training, and whether it was read from `cache`."""
+    name = f"hardened-{method}-{epochs}"
+    kept, told = ((cache or Path()) / f"{name}{ending}" for ending in (".pt", ".json"))
     net = network()
+    if cache is not None and kept.exists() and told.exists():
+        net.load_state_dict(torch.load(kept, weights_only=True))
+        return net.eval(), float(json.loads(told.read_text())["seconds"]), True
+    x, y = images(folder, "train")
     start = time.perf_counter()
     train(
         net, x[:58000], y[:58000], Recipe(threat=Threat(eps=EPS), method=method),
-        Plan(epochs=int(epochs), rate=0.1, average=0.995, decay=2e-4), validation=(x[58000:59000], y[58000:59000]), progress=show,
+        Plan(epochs=epochs, rate=0.1, average=0.995, decay=2e-4), validation=(x[58000:59000], y[58000:59000]), progress=show,
     )  # fmt: skip
-    print(f"{method}: {time.perf_counter() - start:.0f} s on {threads} thread(s)")
-    if weights:
-        torch.save(net.state_dict(), weights)
-    few, labels = test_x[: int(attacked)], test_y[: int(attacked)]
+    seconds = time.perf_counter() - start
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+        torch.save(net.state_dict(), kept)
+        told.write_text(json.dumps({"seconds": round(seconds), "threads": torch.get_num_threads()}))
+    return net.eval(), seconds, False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--method", default="fast")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--cache", type=Path)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    net, seconds, earlier = hardened(chosen.folder, chosen.cache, chosen.method, chosen.epochs)
+    print(
+        f"{chosen.method}: {chosen.epochs} epochs, {seconds:.0f} s on {chosen.threads} thread(s){', in an earlier run' if earlier else ''}"
+    )
+    x, y = images(chosen.folder, "t10k")
+    few, labels = x[: chosen.images], y[: chosen.images]
     start = time.perf_counter()
-    with torch.no_grad():
-        clean = float(right(net(few), labels).float().mean())
     changed = strongest(net, few, labels, Threat(eps=EPS), dice=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        robust = float(right(net(changed), labels).float().mean())
+        clean, robust = (float(right(net(rows), labels).float().mean()) for rows in (few, changed))
     print(f"clean {clean:.3f}, robust {robust:.3f} on the margin, 2 x 40 steps ({time.perf_counter() - start:.1f} s)")
-    from bartizan.areas.evasion.api import attack
-
     start = time.perf_counter()
     found = attack(net, few, labels, norm="linf", eps=EPS)
     print(f"engine: {found} ({time.perf_counter() - start:.1f} s)")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

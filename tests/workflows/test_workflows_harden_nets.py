@@ -84,3 +84,22 @@ def test_a_net_is_hardened_into_weights_that_fit_its_code(
     assert (tmp_path / "small.pt").is_file()
     assert run(["harden", "compression", *words, "--keep", "int8 dynamic", "-o", str(tmp_path / "dynamic.pt")]) == 2
     assert not (tmp_path / "dynamic.pt").exists()
+
+
+def test_rounding_seems_to_help_and_is_judged_by_the_attack_that_knows_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(CODE_VARIABLE, "1")
+    words = ["harden", "sanitisation", str(project), "--run-code", "--eps", "0.15", "--rows", "150", "--sanitiser"]
+    code = run([*words, "bit-depth:3", "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    naive, adaptive = report["table"]["after"]
+    assert naive["robust"]["k"] > 2 * adaptive["robust"]["k"] + 20
+    assert (code == 1) == (adaptive["gained"] <= adaptive["lost"])
+    assert (code == 1) == (report["rulings"][0]["verdict"] == "fail")
+    assert run([*words, "bit-depth:3"]) == code
+    shown = capsys.readouterr().out
+    assert "behind bit depth 3, naive" in shown
+    assert "gained robustness" in shown
+    assert run([*words, "bit-dept:3"]) == 2
+    assert "no sanitiser" in capsys.readouterr().err

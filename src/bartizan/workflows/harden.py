@@ -89,7 +89,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Did a version lose robustness?"""
+        """Did a version lose robustness, or a sanitiser gain none?"""
         return any(ruling.verdict is Verdict.FAIL for ruling in self.rulings)
 
 
@@ -124,6 +124,17 @@ def compression(project: Project, wanted: Wanted, target: Target | None, keep: s
         versions = {keep: target.write(model.endings, lambda path: model.save(kept, path))}
     tell(f"attacking {len(versions)} versions")
     return _report(project, "compression", (asset, measuring, model), versions, wanted, target.path if target else None)
+
+
+def sanitisation(project: Project, wanted: Wanted, sanitiser: str, tell: Callable[[str], None]) -> Report:
+    """Compare the bare net with the net behind `sanitiser`, under an attack that ignores it and one that knows it; judge the latter."""
+    asset, measuring, model = _subject(project, wanted)
+    tell(f"attacking '{asset.id}' behind {sanitiser}")
+    table = model.behind(sanitiser)
+    return Report(
+        asset=asset.id, method="sanitisation", eps=measuring.eps, norm=measuring.norm, attack=model.attack, table=table,
+        rulings=(evasion.gain_gate(table.before, table.after[-1]),), note="Only what stands under the adaptive attack is a claim.",
+    )  # fmt: skip
 
 
 def model_of(project: Project, asset: str | None) -> Asset:

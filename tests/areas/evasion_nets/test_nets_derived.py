@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from bartizan.areas.evasion.check_compression import ancestor  # noqa: E402
-from bartizan.areas.evasion.check_sanitisation import sanitiser_of  # noqa: E402
 from bartizan.areas.evasion.defences.compressing import quantise  # noqa: E402
+from bartizan.areas.evasion.defences.sanitising import sanitiser_of  # noqa: E402
 from bartizan.engine import registry  # noqa: E402
 from bartizan.engine.parameters import parameters_of  # noqa: E402
 from bartizan.model.errors import InputError  # noqa: E402

@@ -25,7 +25,7 @@ _MODULES = {
     "defences.sanitising": ("measure_sanitiser",),
     "defences.detecting": ("measure_detector",),
     "defences.compressing": ("compare",),
-    "defences.drop": ("drop_gate",),
+    "defences.drop": ("drop_gate", "gain_gate"),
 }
 
 EXPORTS = {name: module for module, names in _MODULES.items() for name in names}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bartizan.areas.evasion.net_files import is_picture_net
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
-from bartizan.model.errors import InputError
 from bartizan.model.findings import Attacker, Finding, Job, Knowledge, Measure, about_of
 from bartizan.model.system import Asset, Kind, Phase, System
 
 if TYPE_CHECKING:
-    from bartizan.areas.evasion.defences.sanitising import Sanitised, Sanitiser
+    from bartizan.areas.evasion.defences.sanitising import Sanitised
     from bartizan.areas.evasion.net_inputs import NetSubject
     from bartizan.areas.evasion.result import Result
 
@@ -68,7 +67,7 @@ def sanitisation(
     from bartizan.areas.evasion.defences.inner import Threat
     from bartizan.areas.evasion.defences.measuring import engine_attack
     from bartizan.areas.evasion.defences.rates import rate_of
-    from bartizan.areas.evasion.defences.sanitising import Defended, measure_sanitiser
+    from bartizan.areas.evasion.defences.sanitising import Defended, measure_sanitiser, sanitiser_of
     from bartizan.areas.evasion.net_findings import radius_of
     from bartizan.areas.evasion.net_inputs import net_subject
 
@@ -85,27 +84,6 @@ def sanitisation(
     found = msgspec.structs.replace(found, adaptive=least)
     for about in about_of(job):
         yield _finding(job, about, subject, found, whole, (tolerance, count[0] / len(subject.x)))
-
-
-def sanitiser_of(text: str) -> Sanitiser:
-    """The sanitiser that a text such as `bit-depth:3+median:2` names. Raises `InputError` for what is none."""
-    from bartizan.areas.evasion.defences import sanitising
-
-    kinds: dict[str, Any] = {
-        "bit-depth": (sanitising.bit_depth, int), "median": (sanitising.median, int), "gaussian": (sanitising.gaussian, float),
-        "jpeg": (sanitising.jpeg, int), "total-variation": (sanitising.total_variation, float), "noise": (sanitising.noise, float),
-    }  # fmt: skip
-    steps = []
-    for part in text.split("+"):
-        name, _, number = part.strip().lower().replace(" ", "-").partition(":")
-        if name not in kinds:
-            raise InputError(f"'{part.strip()}' is no sanitiser", cure=f"set sanitiser to one of {', '.join(kinds)}, as in bit-depth:3")
-        make, kind = kinds[name]
-        try:
-            steps.append(make(kind(number)) if number else make())
-        except (ValueError, TypeError):
-            raise InputError(f"'{part.strip()}' has no number that fits", cure="write it as in bit-depth:3") from None
-    return steps[0] if len(steps) == 1 else sanitising.chain(*steps)
 
 
 def _finding(

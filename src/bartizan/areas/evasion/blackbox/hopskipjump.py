@@ -22,16 +22,15 @@ MOST_VALUES = 4_000_000
 PRECISION = 1e-3
 """How near the boundary a point is brought, as a share of its way: farther off the votes about it nearly all agree and tell nothing."""
 
-BACK = {"l2": 1.1, "linf": 1.5}
-"""How many times farther than the last point a jump may end: in linf one that leads away often frees a point that is caught."""
+BACK = 1.5
+"""How many times farther than the last point a jump may end: one that leads away often frees a point that is caught."""
 
 
 def hopskipjump(oracle: Oracle, *, seed: int, starts: npt.ArrayLike | None = None, votes: int | None = None) -> None:
     """Brings `oracle.best` as near as its budget allows. `votes` in the first round; None: from the number of features."""
     random = np.random.default_rng(seed)
     d = oracle.x.shape[1]
-    growth, most = (0.5, 60) if oracle.norm == "l2" else (0.7, 40)
-    first = votes if votes is not None else min(max(d, 10), most)
+    first = votes if votes is not None else min(max(d, 10), 40)
     rows = first_points(oracle, starts, random)
     point = to_boundary(oracle, oracle.best[rows].astype(np.float64), rows, PRECISION)
     for turn in range(1, 10_000):
@@ -39,7 +38,7 @@ def hopskipjump(oracle: Oracle, *, seed: int, starts: npt.ArrayLike | None = Non
         rows, point = rows[alive], point[alive]
         if not len(rows):
             return
-        count = int(first * turn**growth)
+        count = int(first * turn**0.7)
         normal = _normals(oracle, point, rows, count, random)
         moved = _jump(oracle, point, rows, normal, turn)
         near = to_boundary(oracle, moved, rows, PRECISION)
@@ -49,7 +48,7 @@ def hopskipjump(oracle: Oracle, *, seed: int, starts: npt.ArrayLike | None = Non
 def _nearer(oracle: Oracle, near: Floats, point: Floats, rows: Ints) -> Floats:
     """The new point, or the old one where the jump led too far away."""
     new, old = (np.asarray(size(p - oracle.x[rows], oracle.norm)) for p in (near, point))
-    return np.where((new <= BACK[oracle.norm] * old)[:, None], near, point)
+    return np.where((new <= BACK * old)[:, None], near, point)
 
 
 def _normals(oracle: Oracle, point: Floats, rows: Ints, count: int, random: np.random.Generator) -> Floats:

@@ -80,6 +80,10 @@ class Declared(Protocol):
         """Clean and robust accuracy of the original and of `versions`, on the same test inputs."""
         ...
 
+    def behind(self, sanitiser: str) -> Comparison:
+        """The bare model, and the model behind the named sanitiser under a naive and, last, an adaptive attack."""
+        ...
+
 
 def declared_model(job: Job, target: Asset, measuring: Measuring) -> Declared:
     """The declared model, loaded and measured. Raises `InputError`, `Refused`, `NoTarget` or `MissingExtra` where it cannot be had."""

@@ -64,7 +64,7 @@ def version(name: str, clean: int, before: Sequence[bool], after: Sequence[bool]
 
 
 class DropRuling(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on one version; `p` is that of the exact one-sided test that it lost no more than it gained (McNemar)."""
+    """The verdict on one version; `p` is that of the exact one-sided test of what it lost against what it gained (McNemar)."""
 
     name: str
     verdict: Verdict
@@ -84,11 +84,29 @@ def drop_gate(table: Comparison, *, tolerance: float = 0.02, confidence: float =
     return tuple(_ruling(row, table.before, tolerance, confidence) for row in table.after)
 
 
-def _ruling(row: Version, before: Version, tolerance: float, confidence: float) -> DropRuling:
-    p = sign_test(row.lost, row.lost + row.gained)
+def gain_gate(before: Version, row: Version, *, confidence: float = 0.95) -> DropRuling:
+    """Whether a defence made the model harder to evade: `row` is the model behind it, under the attack that knows the defence.
+
+    FAIL: it gained no robust inputs over what it lost. PASS: it gained beyond chance (exact McNemar test, whose p is told) and both attacks
+    can be believed. Otherwise INCONCLUSIVE.
+    """
+    p = sign_test(row.gained, row.lost + row.gained)
+    story, doubt = _story(row, before, p), row.trust or before.trust
+    if row.gained <= row.lost and not before.trust:
+        return DropRuling(name=row.name, verdict=Verdict.FAIL, p=p, why=story)
+    verdict = Verdict.PASS if p <= 1.0 - confidence and not doubt else Verdict.INCONCLUSIVE
+    return DropRuling(name=row.name, verdict=verdict, p=p, why=f"{story}; {doubt}" if doubt else story)
+
+
+def _story(row: Version, before: Version, p: float) -> str:
     clean = 100 * (row.clean.value - before.clean.value)
     change = 0.0 - 100 * row.drop  # not -0.0
-    story = f"robust accuracy {change:+.1f} points ({row.lost} lost, {row.gained} gained, p = {p:.2g}); clean {clean:+.1f} points"
+    return f"robust accuracy {change:+.1f} points ({row.lost} lost, {row.gained} gained, p = {p:.2g}); clean {clean:+.1f} points"
+
+
+def _ruling(row: Version, before: Version, tolerance: float, confidence: float) -> DropRuling:
+    p = sign_test(row.lost, row.lost + row.gained)
+    story = _story(row, before, p)
     if (row.drop > tolerance and p <= 1.0 - confidence) or row.drop_low > tolerance:
         return DropRuling(name=row.name, verdict=Verdict.FAIL, p=p, why=story)
     if row.trust:

@@ -66,6 +66,12 @@ class DeclaredEstimator:
         """The table of the original and `versions`."""
         return compare_estimators(self.problem, self.before, versions, self.measuring.eps, self.seed)
 
+    def behind(self, sanitiser: str) -> Comparison:
+        """Raises `InputError`: sanitisers are for nets."""
+        raise InputError(
+            f"'{sanitiser}' cannot stand before this model", cure="sanitisers are measured before nets of torch or ONNX for pictures"
+        )
+
 
 def harden_rows(
     problem: Problem, eps: float, training: Training, *, progress: Callable[[Round], None] | None = None, checkpoint: Path | None = None

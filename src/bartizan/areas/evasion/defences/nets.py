@@ -1,4 +1,7 @@
-"""Declared nets, weights of torch or ONNX: hardened and compressed, measured before and after by the attack of `evasion.white_box_net`."""
+"""Declared nets, weights of torch or ONNX: hardened, compressed or put behind a sanitiser.
+
+Measured before and after by the attack of `evasion.white_box_net`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from bartizan.areas.evasion.defences.compressing import standard_versions
 from bartizan.areas.evasion.defences.declared import Measuring, Tell, Training
 from bartizan.areas.evasion.defences.drop import Comparison, version
 from bartizan.areas.evasion.defences.inner import NORMS, Threat
+from bartizan.areas.evasion.defences.measuring import engine_attack
+from bartizan.areas.evasion.defences.sanitising import Defended, sanitiser_of, standing_behind
 from bartizan.areas.evasion.defences.trainer import Plan, Progress, train
 from bartizan.areas.evasion.defences.training import Recipe
 from bartizan.areas.evasion.net_inputs import Fed, net_subject
@@ -63,6 +68,24 @@ class DeclaredNet:
             rows.append(version(name, int(right.sum()), stood, after.tolist(), doubt))
         original = version("original", int(self.right.sum()), stood, stood, self.doubt)
         return Comparison(before=original, after=tuple(rows), eps=self.measuring.eps, norm=self.measuring.norm)
+
+    def behind(self, sanitiser: str) -> Comparison:
+        """The bare net, and the net behind `sanitiser` (`sanitiser_of`) facing an attack that ignores it and one that knows it.
+
+        Raises `InputError` for nets of rows, and for what names no sanitiser.
+        """
+        subject, measuring, step = self.subject, self.measuring, sanitiser_of(sanitiser)
+        if not subject.pictures or measuring.norm not in NORMS:
+            raise InputError(f"sanitisers are measured on pictures, in {' and '.join(NORMS)}", place=self.target.at)
+        threat = Threat(eps=measuring.eps, norm=measuring.norm)
+        plain = engine_attack(seed=self.job.seed, diagnose=False)
+        marks = standing_behind(subject.net, step, subject.x, subject.y, threat, attack=plain)
+        _, knowing, _, doubt = self._measured(Defended(subject.net, step), None)
+        bare, clean = (self.stood & marks.bare_robust).tolist(), int(marks.clean.sum())
+        attacks = (("naive", marks.naive, ""), ("adaptive", marks.adaptive & knowing, doubt))
+        rows = [version(f"behind {step.name}, {name}", clean, bare, stood.tolist(), why) for name, stood, why in attacks]
+        before = version("bare", int(self.right.sum()), bare, bare, self.doubt)
+        return Comparison(before=before, after=tuple(rows), eps=measuring.eps, norm=measuring.norm)
 
     def versions(self) -> dict[str, nn.Module]:
         """The compressed copies."""

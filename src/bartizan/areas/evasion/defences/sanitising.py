@@ -165,6 +165,28 @@ def chain(*steps: Sanitiser) -> Sanitiser:
     return Sanitiser(name, run([s.apply for s in steps]), run([s.stand_in for s in steps]), any(s.random for s in steps))
 
 
+KINDS: dict[str, tuple[Callable[..., Sanitiser], type]] = {
+    "bit-depth": (bit_depth, int), "median": (median, int), "gaussian": (gaussian, float), "jpeg": (jpeg, int),
+    "total-variation": (total_variation, float), "noise": (noise, float),
+}  # fmt: skip
+"""The sanitisers by the names that manifests and commands use, and what kind of number each takes."""
+
+
+def sanitiser_of(text: str) -> Sanitiser:
+    """The sanitiser that a text such as `bit-depth:3+median:2` names. Raises `InputError` for what is none."""
+    steps = []
+    for part in text.split("+"):
+        name, _, number = part.strip().lower().replace(" ", "-").partition(":")
+        if name not in KINDS:
+            raise InputError(f"'{part.strip()}' is no sanitiser", cure=f"name one of {', '.join(KINDS)}, as in bit-depth:3")
+        make, kind = KINDS[name]
+        try:
+            steps.append(make(kind(number)) if number else make())
+        except (ValueError, TypeError):
+            raise InputError(f"'{part.strip()}' has no number that fits", cure="write it as in bit-depth:3") from None
+    return steps[0] if len(steps) == 1 else chain(*steps)
+
+
 class Defended(nn.Module):
     """The model behind its sanitiser. Backwards it gives BPDA's gradient, so that every gradient attack on it is adaptive.
 
@@ -210,9 +232,21 @@ class Sanitised(msgspec.Struct, frozen=True, kw_only=True):
     adaptive: Rate
 
 
-def measure_sanitiser(model: nn.Module, sanitiser: Sanitiser, x: Tensor, y: Tensor, threat: Threat, *, attack: Attack = own_attack,
-                      draws: int = 8) -> Sanitised:  # fmt: skip
-    """Measure `sanitiser` before `model` on images (N, C, H, W) with labels (N,), naive and adaptive."""
+@dataclass(frozen=True)
+class Standing:
+    """Which images (N,) stand, in the order and the words of `Sanitised`."""
+
+    bare_clean: Tensor
+    bare_robust: Tensor
+    clean: Tensor
+    naive: Tensor
+    transfer: Tensor
+    adaptive: Tensor
+
+
+def standing_behind(model: nn.Module, sanitiser: Sanitiser, x: Tensor, y: Tensor, threat: Threat, *, attack: Attack = own_attack,
+                    draws: int = 8) -> Standing:  # fmt: skip
+    """Which of the images (N, C, H, W) with labels (N,) stand before and behind `sanitiser`, naive and adaptive."""
     defended = Defended(model, sanitiser, draws=draws)
     with Evaluating(defended):
         bare = attacked(model, x, y, threat, attack)
@@ -225,10 +259,14 @@ def measure_sanitiser(model: nn.Module, sanitiser: Sanitiser, x: Tensor, y: Tens
             if len(todo):
                 changed = attacked(defended, x[todo], y[todo], threat, knowing)
                 adaptive[todo] = stands(defended, changed, y[todo])
-        return Sanitised(
-            name=sanitiser.name, bare_clean=rate(stands(model, x, y)), bare_robust=rate(stands(model, bare, y)), clean=rate(clean),
-            naive=rate(naive), transfer=rate(transfer), adaptive=rate(adaptive),
-        )  # fmt: skip
+        return Standing(stands(model, x, y), stands(model, bare, y), clean, naive, transfer, adaptive)
+
+
+def measure_sanitiser(model: nn.Module, sanitiser: Sanitiser, x: Tensor, y: Tensor, threat: Threat, *, attack: Attack = own_attack,
+                      draws: int = 8) -> Sanitised:  # fmt: skip
+    """Measure `sanitiser` before `model` on images (N, C, H, W) with labels (N,), naive and adaptive."""
+    found = standing_behind(model, sanitiser, x, y, threat, attack=attack, draws=draws)
+    return Sanitised(name=sanitiser.name, **{name: rate(marks) for name, marks in vars(found).items()})
 
 
 def over_levels(defended: nn.Module, x: Tensor, y: Tensor, threat: Threat, *, targets: int = 5) -> Tensor:
