@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import skops.io
 import torch
+from scipy.stats import norm
 
 from bartizan.areas.artefacts.safety import Safety
 from bartizan.areas.artefacts.scan import scan, scan_bytes
@@ -46,3 +48,8 @@ def test_an_import_before_prose_is_seen_where_a_loader_would_find_the_module(tmp
     assert scan([tmp_path / "notes.txt"]).verdict is Safety.NEEDS_POLICY
     (tmp_path / "notes.txt").write_bytes(b"cmy-module\nX\n.")
     assert scan([tmp_path / "notes.txt"]).verdict is Safety.NEEDS_POLICY
+
+
+def test_a_distribution_in_skops_whose_code_is_not_seen_is_not_safe() -> None:
+    """A distribution of scipy runs a text of its state; in a pickle the text is compared, in skops it lies elsewhere in the schema."""
+    assert scan_bytes(skops.io.dumps(norm), "model.skops").safety is not Safety.SAFE

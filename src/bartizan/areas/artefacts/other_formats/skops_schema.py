@@ -37,6 +37,10 @@ def judge_entries(entries: Mapping[str, Piece], scope: Scope) -> None:
             continue
         ruling = judge(Analysis(uses=tuple(uses), complete=True, end=len(piece.data)), scope.policy)
         scope.rule(ruling.reasons, piece)
+        for use in uses:
+            entry = scope.policy.entry(use.module, use.name)
+            if use.kind is UseKind.BUILD and entry is not None and entry.state_keys:
+                scope.unsure(f"puts a state into {use}, which runs parts of its state that are not read here", piece, 0, use)
 
 
 def _uses(schema: Any) -> dict[Use, None]:
@@ -46,6 +50,8 @@ def _uses(schema: Any) -> dict[Use, None]:
         name, module, loader = item.get("__class__"), item.get("__module__"), item.get("__loader__", "")
         if isinstance(name, str) and isinstance(module, str) and loader not in DATA_LOADERS:
             found[Use(module, name, _kind(str(loader)), 0)] = None
+            if loader == "ObjectNode":
+                found[Use(module, name, UseKind.BUILD, 0)] = None
         content = item.get("content")
         if loader in NAMED and isinstance(content, dict) and isinstance(content.get("module_path"), str):
             found[Use(content["module_path"], str(content.get("function")), UseKind.REFERENCE, 0)] = None
