@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
+from bartizan.areas.quality.alike_pictures import near_images
+from bartizan.areas.quality.alike_texts import clusters, near_texts
 from bartizan.areas.quality.duplicates import duplicate_pictures, duplicate_rows
-from bartizan.areas.quality.near_images import near_images
-from bartizan.areas.quality.near_texts import clusters, near_texts
-from bartizan.areas.quality.table_leakage import table_leakage
+from bartizan.areas.quality.leaked_rows import table_leakage
 from bartizan.engine import registry
 from bartizan.model.findings import Job, Verdict
 from bartizan.model.system import Asset, Dataset, Kind, Stage

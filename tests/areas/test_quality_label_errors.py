@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
-from bartizan.areas.quality.label_errors import label_errors
+from bartizan.areas.quality.suspect_labels import label_errors
 from bartizan.engine import registry
 from bartizan.methods.descriptors import of_images, of_set, of_texts
 from bartizan.model.errors import InputError

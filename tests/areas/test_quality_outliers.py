@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bartizan.areas.quality.outliers import outliers
+from bartizan.areas.quality.far_rows import outliers
 from bartizan.engine import registry
 from bartizan.methods.descriptors import of_table
 from bartizan.model.errors import InputError

@@ -13,7 +13,7 @@ from bartizan.model.system import Dataset, Kind, Phase
 
 if TYPE_CHECKING:
     from bartizan.adapters.labelled_sets import LabelledSet
-    from bartizan.areas.quality.label_errors import LabelErrors
+    from bartizan.areas.quality.suspect_labels import LabelErrors
 
 SHOWN = 50
 """Most rows that a finding names."""
@@ -43,7 +43,7 @@ def label_errors(job: Job, target: Dataset, *, tolerance: float = 0.03) -> Itera
     tolerance: the share of probably wrong labels that is accepted
     """
     from bartizan.adapters.labelled_sets import read_labelled
-    from bartizan.areas.quality.label_errors import label_errors as search
+    from bartizan.areas.quality.suspect_labels import label_errors as search
     from bartizan.methods.descriptors import of_set
 
     data = read_labelled(job, target)

@@ -12,7 +12,7 @@ from bartizan.model.system import Dataset, Kind, Phase
 
 if TYPE_CHECKING:
     from bartizan.adapters.labelled_sets import LabelledSet
-    from bartizan.areas.quality.outliers import Outliers
+    from bartizan.areas.quality.far_rows import Outliers
 
 SHOWN = 50
 """Most rows that a finding names."""
@@ -36,7 +36,7 @@ def outliers(job: Job, target: Dataset, *, tolerance: float = 0.02) -> Iterator[
     tolerance: the share of outliers that is accepted
     """
     from bartizan.adapters.labelled_sets import read_labelled
-    from bartizan.areas.quality.outliers import outliers as search
+    from bartizan.areas.quality.far_rows import outliers as search
     from bartizan.methods.descriptors import of_set
 
     data = read_labelled(job, target, labels=False)

@@ -17,7 +17,7 @@ from bartizan.model.system import Asset, Dataset, Kind, Phase
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bartizan.areas.quality.table_leakage import TableLeakage
+    from bartizan.areas.quality.leaked_rows import TableLeakage
 
 SHOWN = 20
 """Most rows that a finding points at."""
@@ -58,7 +58,7 @@ def split_leakage(job: Job, target: Asset, *, tolerance: float = 0.0, near: floa
         cure = f"name its data sets in {'tested_on' if training else 'trained_on'}"
         raise InputError(f"the {'test' if training else 'training'} data of '{target.id}' is not declared", place=target.at, cure=cure)
     if any(_is_pictures(job, node) for node in (*training, *held_out)):
-        from bartizan.areas.quality.picture_leakage import judged
+        from bartizan.areas.quality.leaked_pictures import judged
 
         findings = {node.id: judged(job, node, training, tolerance) for node in held_out}
     else:
@@ -90,7 +90,7 @@ def _read(job: Job, node: Dataset) -> pd.DataFrame:
 
 
 def _judged(job: Job, target: Dataset, training: list[tuple[Dataset, pd.DataFrame]], tolerance: float, near: float) -> Finding:
-    from bartizan.areas.quality.table_leakage import table_leakage
+    from bartizan.areas.quality.leaked_rows import table_leakage
 
     probe = _read(job, target)
     results = [(n, table_leakage(frame, probe, label=target.label or n.label, tolerance=near, seed=job.seed)) for n, frame in training]

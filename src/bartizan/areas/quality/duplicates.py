@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bartizan.areas.quality.near_images import CLOSER, FARTHEST, SAME, thumbnails
-from bartizan.areas.quality.near_texts import clusters, near_texts
-from bartizan.areas.quality.table_leakage import holds_texts, joined
+from bartizan.areas.quality.alike_pictures import CLOSER, FARTHEST, SAME, thumbnails
+from bartizan.areas.quality.alike_texts import clusters, near_texts
+from bartizan.areas.quality.leaked_rows import holds_texts, joined
 from bartizan.methods.aligned_tables import fold
 from bartizan.methods.neighbours import neighbours
 

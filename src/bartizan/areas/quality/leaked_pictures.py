@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bartizan.adapters.labelled_sets import LabelledSet, read_labelled
-from bartizan.areas.quality.near_images import near_images
+from bartizan.areas.quality.alike_pictures import near_images
 from bartizan.methods.gallery import MAX_SHOWN, gallery
 from bartizan.model.errors import InputError, Place
 from bartizan.model.findings import Artefact, Finding, Job, Measure, Severity, Verdict

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bartizan.areas.quality.near_texts import near_texts
+from bartizan.areas.quality.alike_texts import near_texts
 from bartizan.methods.row_overlap import Leakage, find_leakage
 
 LEAST_WORDS = 5.0
