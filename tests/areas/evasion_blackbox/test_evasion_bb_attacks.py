@@ -76,6 +76,18 @@ def test_label_attacks_come_near_the_exact_distance(digits: Digits, attack: str,
     assert np.median(ratio) <= most
 
 
+@pytest.mark.parametrize("attack", ["hopskipjump", "signopt"])
+def test_more_queries_lead_on_to_the_exact_distance(digits: Digits, attack: str) -> None:
+    """Votes about a point that is not near enough the boundary all agree: SignOPT once stood still after about 1,000 queries."""
+    x, y = digits.x[:8], digits.y[:8]
+    exact = nearest_linear_evasion(digits.model, x, y, norm="l2", valid_range=(0.0, 1.0))
+    hunts = [black_box(digits.model.predict, x, y, attack=attack, norm="l2", queries=queries) for queries in (1000, 4000)]
+    live = hunts[0].found & ~hunts[0].wrong
+    early, late = (hunt.distance[live] / exact.distance[live] for hunt in hunts)
+    assert (late < early).all()
+    assert np.median(late) <= 1.15  # the nearest boundary of another class than the first found may be nearer still
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_constant_model_is_never_broken(digits: Digits, attack: str) -> None:
     hunt = black_box(
