@@ -21,7 +21,7 @@ from bartizan.areas.provenance.passport.recording import record, row_hashes
 from bartizan.areas.provenance.passport.row_set import RowSet, bits_for, bucket_of
 from bartizan.areas.provenance.passport.statement import Details, Passport
 from bartizan.evidence.merkle import leaf_hash, root_of
-from bartizan.model.errors import InputError, Refused
+from bartizan.model.errors import InputError, Refused, UnknownName
 
 AT = "2026-11-01T00:00:00Z"
 ROWS = 9000
@@ -124,6 +124,17 @@ def test_lines_that_fit_no_columns_are_lines(tmp_path: Path, last: str) -> None:
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n' + last + "\n")
     file = record(tmp_path / "a.jsonl", at=AT)[1].files[0]
     assert (file.format, file.rows, [c.name for c in file.columns]) == ("text", 2, ["line"])
+
+
+def test_a_type_that_is_given_is_kept_and_a_misspelt_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("when,n\n2026-01-02T03:04:05,1\n")
+    file = record(tmp_path / "a.csv", at=AT, types={"when": "timestamp[s]"})[1].files[0]
+    assert file.columns[0].type == "timestamp"
+    moment = pa.table({"when": pa.array([dt.datetime(2026, 1, 2, 3, 4, 5)], pa.timestamp("us")), "n": [1]})
+    pq.write_table(moment, tmp_path / "a.parquet")
+    assert record(tmp_path / "a.parquet", at=AT)[1].files[0].root == file.root
+    with pytest.raises(UnknownName, match="did you mean 'when'"):
+        record(tmp_path / "a.csv", at=AT, types={"wen": "timestamp[s]"})
 
 
 def test_nested_values_dates_and_decimals_survive(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bartizan.areas.provenance.passport import proving, statement
 from bartizan.areas.provenance.passport.croissant import croissant
@@ -172,6 +174,26 @@ def test_an_altered_proof_does_not_hold(data: Path) -> None:
             changed[field] = made[field][:-1]
         with pytest.raises(EvidenceError):
             proving.check(proving.decode(json.dumps(changed).encode()), KEY.public)
+
+
+@given(st.data())
+@settings(max_examples=600, deadline=None)
+def test_no_damage_makes_a_proof_crash_or_say_something_else(proof_of_17: bytes, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(proof_of_17) - 1))
+    changed = bytearray(proof_of_17)
+    changed[at] = data.draw(st.integers(0, 255))
+    try:
+        proved = proving.check(proving.decode(bytes(changed)), KEY.public)
+    except EvidenceError:
+        return
+    assert proved.values["id"] == 17
+
+
+@pytest.fixture(scope="module")
+def proof_of_17(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("proof") / "people.parquet"
+    pq.write_table(table(), path)
+    return proving.encode(proving.prove_row(path, statement.read(signed(path), KEY.public), 17))
 
 
 def test_a_changed_row_cannot_be_proved(data: Path) -> None:

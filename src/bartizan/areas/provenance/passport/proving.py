@@ -30,6 +30,14 @@ from bartizan.evidence.canonical import canonical
 from bartizan.model.errors import EvidenceError, InputError, Refused
 
 MAX_BYTES = 64 * 1024 * 1024
+"""Largest proof that is read."""
+
+
+_DAMAGED = (
+    ValueError, TypeError, KeyError, OverflowError, MemoryError, OSError, StopIteration, binascii.Error, pa.ArrowException,
+    msgspec.MsgspecError, InputError,
+)  # fmt: skip
+"""What reading an altered proof may raise: Arrow says of a broken message that it is an error of input and output."""
 
 
 class Inclusion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="row-in"):
@@ -142,9 +150,11 @@ def encode(proof: Inclusion | Absence) -> bytes:
 
 def decode(data: bytes) -> Inclusion | Absence:
     """The proof in `data`. Raises `EvidenceError`."""
+    if len(data) > MAX_BYTES:
+        raise EvidenceError(f"is larger than {MAX_BYTES} bytes, too large for a proof")
     try:
         return msgspec.json.decode(data, type=Inclusion | Absence)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EvidenceError(f"is no proof: {error}", cure="make one with bartizan data prove") from None
 
 
@@ -152,7 +162,7 @@ def check(proof: Inclusion | Absence, key: PublicKey) -> Proved:
     """What `proof` shows, given that `key` signed the passport. Raises `EvidenceError` where it does not hold. Reads no file."""
     try:
         return _check_in(proof, key) if isinstance(proof, Inclusion) else _check_gone(proof, key)
-    except (ValueError, binascii.Error, pa.ArrowException, StopIteration) as error:
+    except _DAMAGED as error:
         raise EvidenceError(f"the proof is damaged: {error}") from None
 
 

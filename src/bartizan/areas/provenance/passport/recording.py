@@ -38,7 +38,7 @@ from bartizan.areas.provenance.signing.files import GIT, listing
 from bartizan.areas.provenance.signing.hashing import Digest, digests_of
 from bartizan.areas.provenance.signing.names import WHOLE
 from bartizan.areas.provenance.signing.opening import stamp
-from bartizan.model.errors import InputError, MissingExtra, Refused
+from bartizan.model.errors import InputError, MissingExtra, Refused, UnknownName
 
 Listener = Callable[[str, int, int], None]
 """Told (what is read, rows done in it, number of the file)."""
@@ -142,6 +142,7 @@ def record(
     with RowSet() as rows:
         for number, (inner, place) in enumerate(found.files.items()):
             records.append(file_record(inner, place, digests[inner], rows, known, _told(listener, inner, number)))
+        _all_there(known, records)
         made = _passport(name or found.root.name or "data", at, tuple(records), rows.root().hex(), parents)
     details = Details(files=tuple(records), parents=parents, ignored=tuple(left_out))
     return _with_details(made, details), details
@@ -232,6 +233,14 @@ def _passport(name: str, at: str, files: tuple[FileRecord, ...], rows: str, pare
         lineage=Roots(count=len(parents), root=lineage_root(parents)),
         details="0" * 64,
     )
+
+
+def _all_there(types: Mapping[str, Any], records: Iterable[FileRecord]) -> None:
+    """Raise `UnknownName` where a type was given for a column that no file has."""
+    columns = {column.name for record in records for column in record.columns}
+    for name in types:
+        if name not in columns:
+            raise UnknownName("column", name, sorted(columns))
 
 
 def _with_details(made: Passport, details: Details) -> Passport:

@@ -313,7 +313,7 @@ def _details(path: Path, passport: Passport) -> Details:
         raise EvidenceError("the details are not those of the passport", place=str(path))
     try:
         found = msgspec.json.decode(data, type=Details)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EvidenceError(f"the details cannot be read: {error}", place=str(path)) from None
     if wrong := next((w for w in (fault(record.name) for record in found.files) if w), None):
         raise EvidenceError(f"the details cannot be trusted to stay in their folder: {wrong}", place=str(path))
