@@ -21,7 +21,7 @@ from bartizan.model.errors import one_line
 if TYPE_CHECKING:
     from bartizan.areas.artefacts.scan_cache import ScanCache
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same bytes could get another verdict; part of the key of every cached result."""
 
 HASHED = 64 * 1024 * 1024
