@@ -128,3 +128,23 @@ def test_wrong_settings_are_named(hardened):
         with pytest.raises(InputError):
             make()
     assert len(cp.standard_versions(hardened)) == 8
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "doubts", "verdict"),
+    [
+        (0, 0, ("", ""), Verdict.FAIL),
+        (20, 30, ("", ""), Verdict.FAIL),
+        (4, 0, ("", ""), Verdict.INCONCLUSIVE),  # 4 of 4 may be chance: p = 0.0625
+        (5, 0, ("", ""), Verdict.PASS),  # p = 0.03125
+        (5, 0, ("", "not trustworthy"), Verdict.INCONCLUSIVE),
+        (20, 30, ("not trustworthy", ""), Verdict.INCONCLUSIVE),  # the bare net may be weaker than it looked
+    ],
+)
+def test_a_defence_is_judged_by_what_it_gained_beyond_chance(gained, lost, doubts, verdict):
+    before = [True] * (40 + lost) + [False] * (60 + gained)
+    after = [True] * 40 + [False] * (lost + 60) + [True] * gained
+    bare = dp.version("bare", 90, before, before, doubts[0])
+    ruling = dp.gain_gate(bare, dp.version("behind it", 90, before, after, doubts[1]))
+    assert ruling.verdict is verdict
+    assert ruling.p == pytest.approx(sum(math.comb(gained + lost, k) for k in range(gained, gained + lost + 1)) / 2 ** (gained + lost))
