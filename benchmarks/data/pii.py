@@ -3,8 +3,9 @@
     python benchmarks/data/pii.py [FOLDER] [--peer PYTHON]
 
 FOLDER holds `synth_dataset_v2.json` (data/) and `generated_large.json` (tests/data/) of github.com/microsoft/presidio-research
-(MIT); without it that part is left out. The peer is installed into build/peers/presidio, or is the one that PYTHON runs. A found value counts as right
-where it has the kind of an annotated one and overlaps it by half of what both cover. Times are of one process's processor, best of three.
+(MIT); without it that part is left out. The peer is installed into build/peers/presidio, or is the one that PYTHON runs. A found
+value counts as right where it has the kind of an annotated one and overlaps it by half of what both cover. Times are of one
+process's processor, best of three.
 """
 
 from __future__ import annotations
