@@ -26,7 +26,7 @@ import _peers  # noqa: E402
 from _exploits import Exploit, build, exploits, prove  # noqa: E402
 
 from bartizan.areas.artefacts.safety import Safety  # noqa: E402
-from bartizan.areas.artefacts.scan import scan  # noqa: E402
+from bartizan.areas.artefacts.scanning import scan  # noqa: E402
 
 SLOW = ("modelaudit",)
 """Scanners that take seconds for a file: asked about a sample."""

@@ -40,7 +40,7 @@ BASES = ("reduce-protocol-0", "reduce-protocol-4", "torch-zip", "torch-legacy", 
 SCAN = """
 import sys, time
 from pathlib import Path
-from bartizan.areas.artefacts.scan import scan
+from bartizan.areas.artefacts.scanning import scan
 for line in sys.stdin:
     begun = time.process_time()
     Path('/proc/self/clear_refs').write_text('5')

@@ -27,7 +27,7 @@ GIB = 1 << 30
 OURS = """
 import sys, time
 from pathlib import Path
-from bartizan.areas.artefacts.scan import scan
+from bartizan.areas.artefacts.scanning import scan
 def peak():
     return int(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]) / 1024
 warm, *paths = sys.argv[1:]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bartizan.areas.artefacts.safety import Safety
-from bartizan.areas.artefacts.scan import scan, scan_bytes
+from bartizan.areas.artefacts.scanning import scan, scan_bytes
 
 CORPUS = Path(__file__).parents[2] / "benchmarks" / "artefacts"
 sys.path.insert(0, str(CORPUS))

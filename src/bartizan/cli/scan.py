@@ -62,8 +62,8 @@ def command(paths: tuple[str, ...], form: str, output: Path | None, policies: tu
     needed. Exit code 0: all safe; 1: something is unsafe, or nobody reviewed what it uses; 2: a path could not be read."""
     from bartizan.areas.artefacts.pickles import Policy
     from bartizan.areas.artefacts.safety import Safety
-    from bartizan.areas.artefacts.scan import VERSION, scan
     from bartizan.areas.artefacts.scan_cache import ScanCache, default_folder
+    from bartizan.areas.artefacts.scanning import VERSION, scan
 
     policy = _with(policies) if policies else Policy.shipped()
     cache = None if no_cache else ScanCache(default_folder(), policy.digest, VERSION)

@@ -24,7 +24,7 @@ from bartizan.areas.artefacts.containers.scope import Limits, Scope
 from bartizan.areas.artefacts.containers.unpacking import Damaged, unpack
 from bartizan.areas.artefacts.pickles import Policy
 from bartizan.areas.artefacts.safety import Safety
-from bartizan.areas.artefacts.scan import scan_bytes
+from bartizan.areas.artefacts.scanning import scan_bytes
 
 GOOD = pickle.dumps({"weights": [1, 2, 3]}, protocol=4)
 ARRAY = np.arange(300.0).reshape(30, 10)

@@ -16,7 +16,7 @@ from bartizan.areas.artefacts.containers.scope import Piece, Scope
 from bartizan.areas.artefacts.containers.zip_directory import read_directory
 from bartizan.areas.artefacts.pickles import Policy
 from bartizan.areas.artefacts.safety import Safety
-from bartizan.areas.artefacts.scan import scan_bytes
+from bartizan.areas.artefacts.scanning import scan_bytes
 
 GOOD = pickle.dumps({"weights": [1, 2, 3]}, protocol=2)
 TORCH_LOAD = "import torch; torch.load(path, weights_only=False)"
@@ -204,7 +204,7 @@ def test_storages_of_three_gibibytes_are_skipped(tmp_path: Path) -> None:
         file.write(b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0))
     with zipfile.ZipFile(path) as archive:
         assert archive.getinfo("a/data/0").file_size == size
-    from bartizan.areas.artefacts.scan import scan
+    from bartizan.areas.artefacts.scanning import scan
 
     report = scan([path])
     assert report.verdict is Safety.SAFE, report.files[0].reasons

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from bartizan.areas.artefacts.reports import FileReport
 from bartizan.areas.artefacts.safety import Safety
-from bartizan.areas.artefacts.scan import scan_bytes
+from bartizan.areas.artefacts.scanning import scan_bytes
 
 
 def verdict(data: bytes | str | object, name: str = "model.bin") -> FileReport:

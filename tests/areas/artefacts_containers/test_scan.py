@@ -21,8 +21,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bartizan.areas.artefacts.pickles import Policy
 from bartizan.areas.artefacts.safety import Safety
-from bartizan.areas.artefacts.scan import VERSION, scan, scan_bytes
 from bartizan.areas.artefacts.scan_cache import ScanCache
+from bartizan.areas.artefacts.scanning import VERSION, scan, scan_bytes
 
 GOOD = pickle.dumps({"a": 1})
 
@@ -170,7 +170,7 @@ def hostile() -> dict[str, bytes]:
 MEASURED = """
 import sys, time
 from pathlib import Path
-from bartizan.areas.artefacts.scan import scan
+from bartizan.areas.artefacts.scanning import scan
 for path in sorted(Path(sys.argv[1]).iterdir()):
     begun = time.process_time()
     verdict = scan([path]).verdict.value

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import norm
 
 from bartizan.areas.artefacts.safety import Safety
-from bartizan.areas.artefacts.scan import scan, scan_bytes
+from bartizan.areas.artefacts.scanning import scan, scan_bytes
 
 
 def test_code_that_a_loader_runs_for_its_name_is_not_safe() -> None:

@@ -7,8 +7,8 @@ __getattr__, __dir__ = offers(
     {
         "identify": "formats",
         "Identified": "formats",
-        "scan": "scan",
-        "scan_bytes": "scan",
+        "scan": "scanning",
+        "scan_bytes": "scanning",
         "ScanReport": "reports",
         "FileReport": "reports",
         "Safety": "safety",

@@ -40,7 +40,7 @@ def model_files(job: Job, target: Asset, *, policy: str = "") -> Iterator[Findin
     policy: a file that allows further names, below the folder of the manifest
     """
     from bartizan.areas.artefacts.pickles import Policy
-    from bartizan.areas.artefacts.scan import scan
+    from bartizan.areas.artefacts.scanning import scan
 
     uris = [uri for uri in (target.uri, *(target.exports or ())) if uri is not None]
     if not uris:

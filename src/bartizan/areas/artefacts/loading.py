@@ -17,7 +17,7 @@ from typing import Any
 from bartizan.areas.artefacts.pickles import Policy
 from bartizan.areas.artefacts.reports import FileReport
 from bartizan.areas.artefacts.safety import Safety, UseKind
-from bartizan.areas.artefacts.scan import scan_bytes
+from bartizan.areas.artefacts.scanning import scan_bytes
 from bartizan.model.errors import InputError, MissingExtra, Refused, one_line
 
 LARGEST = 64 * 1024**3

@@ -14,7 +14,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` as it was given or found; `format` what it is by content, the first of all readings in words; `reasons` worst first, with byte
     offsets into the file where they are known; `notes` what does not change the verdict. `sha256` in hexadecimal; None for a file larger
-    than `scan.HASHED`, which is not read whole. `error` says why a file could not be read at all; its verdict is then never safe.
+    than `scanning.HASHED`, which is not read whole. `error` says why a file could not be read at all; its verdict is then never safe.
     """
 
     path: str

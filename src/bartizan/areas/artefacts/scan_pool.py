@@ -58,7 +58,7 @@ def _begin(policy: Policy, cache: ScanCache | None, limits: Limits) -> None:
 
 
 def _batch(items: Sequence[Found]) -> list[FileReport]:
-    from bartizan.areas.artefacts.scan import scan_file
+    from bartizan.areas.artefacts.scanning import scan_file
 
     policy, cache, limits = _shared["scan"]
     return [scan_file(item, policy, cache, limits) for item in items]
