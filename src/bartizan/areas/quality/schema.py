@@ -66,7 +66,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"among": "in"}):
-    """A column. `nulls` and `tolerance` are shares of rows from 0 to 1: how many may be empty, how many may break the rules on values;
+    """A column. `nulls` and `tolerance` are shares from 0 to 1: how many rows may be empty, how many values may break each rule;
     `above` and `below` are bounds that are not allowed themselves; `length` is in characters."""
 
     type: Type = Type.ANY

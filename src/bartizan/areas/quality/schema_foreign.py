@@ -6,6 +6,7 @@ What we cannot judge is refused by name; it is never left out in silence.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,59 @@ def _expectation(kind: str, kwargs: Said, columns: dict[str, Said], top: Said, p
         raise InputError(f"the expectation '{one_line(kind, 80)}' is not judged", place=place, cure="write it as a rule of our schema")
     name = str(kwargs["column"])
     said = columns.setdefault(name, {"nulls": 1.0, "finite": False})
-    if kind in _SHARED and "mostly" in kwargs:
-        said["tolerance"] = max(said.get("tolerance", 0.0), round(1.0 - float(kwargs["mostly"]), 12))
-    said |= _COLUMN[kind](kwargs)
+    share = round(1.0 - float(kwargs.get("mostly", 1.0)), 12)
+    asked = _COLUMN[kind](kwargs)
+    if share and kind != "expect_column_values_to_not_be_null":
+        top["rules"].append(Rule(name=f"{name}: {kind} {len(top['rules'])}", holds=_sql(name, asked, kind, place), tolerance=share))
+    else:
+        _merge(said, asked, name, place)
+
+
+def _merge(said: Said, asked: Said, name: str, place: str) -> None:
+    """Take in what is asked besides: the narrower of two bounds, what both lists allow; what cannot be joined is refused."""
+    for field, value in asked.items():
+        held = said.get(field)
+        if value is None or held == value:
+            continue
+        if held is None or (field in ("type", "nulls", "finite") and held in (Type.ANY, 1.0, False)):
+            said[field] = value
+        elif field in ("min", "above"):
+            said[field] = max(held, value)
+        elif field in ("max", "below", "nulls"):
+            said[field] = min(held, value)
+        elif field == "among":
+            said[field] = tuple(v for v in held if v in value)
+        elif field == "not_in":
+            said[field] = (*held, *value)
+        elif field == "unique":
+            said[field] = True
+        else:
+            raise InputError(f"column '{one_line(name, 80)}' has two rules on its {field}", place=place, cure="write rules of our schema")
+
+
+def _sql(name: str, asked: Said, kind: str, place: str) -> str:
+    """What is asked of a column as one SQL expression, for a rule that a share of the values may break."""
+    column = _quoted(name)
+    signs = {"min": ">=", "max": "<=", "above": ">", "below": "<"}
+    parts = [f"{column} {signs[f]} {_literal(v)}" for f, v in asked.items() if f in signs and v is not None]
+    for field, word in (("among", "IN"), ("not_in", "NOT IN")):
+        if asked.get(field):
+            parts.append(f"{column} {word} ({', '.join(_literal(v) for v in asked[field])})")
+    parts += [f"REGEXP_LIKE({column}, {_literal(asked['matches'])})"] if asked.get("matches") else []
+    parts += [f"NOT REGEXP_LIKE({column}, {_literal(asked['not_matches'])})"] if asked.get("not_matches") else []
+    span = asked.get("length")
+    if isinstance(span, Span):
+        parts += [f"LENGTH({column}) >= {span.min:g}"] if span.min is not None else []
+        parts += [f"LENGTH({column}) <= {span.max:g}"] if span.max is not None else []
+    if not parts:
+        raise InputError(f"{kind} with 'mostly' is not judged", place=place, cure="write it as a rule of our schema")
+    return " AND ".join(parts)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    return repr(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
 
 
 def _between(kwargs: Said) -> Said:
@@ -110,9 +161,6 @@ _COLUMN: dict[str, Callable[[Said], Said]] = {
     "expect_column_values_to_be_of_type": lambda k: {"type": _type(str(k["type_"]))},
     "expect_column_mean_to_be_between": lambda k: {"drift": Drift(mean=_span(k))},
 }
-_SHARED = frozenset(name for name in _COLUMN if name.startswith(("expect_column_values_to", "expect_column_value_lengths"))) - {
-    "expect_column_values_to_not_be_null"
-}
 _TABLE: dict[str, Callable[[Said, dict[str, Said], Said], None]] = {
     "expect_table_row_count_to_be_between": lambda k, _, top: top.__setitem__("rows", _span(k)),
     "expect_table_row_count_to_equal": lambda k, _, top: top.__setitem__("rows", Span(min=k["value"], max=k["value"])),
@@ -125,10 +173,14 @@ _TABLE: dict[str, Callable[[Said, dict[str, Said], Said], None]] = {
 
 
 def of_pandera(value: Mapping[str, Any], place: str) -> Schema:
-    """The schema that pandera wrote as YAML or JSON. Raises `InputError` for a check that we do not judge."""
-    if value.get("checks"):
-        names = ", ".join(map(str, value["checks"]))
-        raise InputError(f"has checks over the whole frame ({one_line(names, 80)}), which are not judged", place=place, cure="write rules")
+    """The schema that pandera wrote as YAML or JSON (checks by themselves or, in newer versions, among the keys of their column). Raises
+    `InputError` for a check that we do not judge."""
+    whole = [*(value.get("checks") or ()), *(key for key in value if key not in _FRAME_KEYS)]
+    whole += [key for key in ("index", "dtype") if value.get(key)]
+    if whole:
+        names = ", ".join(map(str, whole))
+        cure = "write rules of our schema"
+        raise InputError(f"has rules over the whole frame ({one_line(names, 80)}), which are not judged", place=place, cure=cure)
     columns = {str(name): _pandera_column(str(name), said or {}, place) for name, said in value["columns"].items()}
     unique = value.get("unique")
     keys = ((unique,) if isinstance(unique, str) else tuple(unique),) if unique else ()
@@ -142,17 +194,29 @@ def of_pandera(value: Mapping[str, Any], place: str) -> Schema:
     )
 
 
+_FRAME_KEYS = frozenset(
+    ("schema_type", "version", "api", "columns", "checks", "index", "dtype", "coerce", "strict", "name", "ordered", "unique", "title",
+     "report_duplicates", "unique_column_names", "add_missing_columns", "drop_invalid_rows", "description", "metadata")
+)  # fmt: skip
+_COLUMN_KEYS = frozenset(
+    ("dtype", "nullable", "unique", "coerce", "required", "regex", "checks", "title", "description", "default", "metadata",
+     "report_duplicates", "drop_invalid_rows", "name")
+)  # fmt: skip
+"""What pandera writes besides checks; any other key is a check."""
+
+
 def _pandera_column(name: str, said: Said, place: str) -> Column:
     made: Said = {"type": _type(str(said["dtype"])) if said.get("dtype") else Type.ANY, "nulls": 1.0 if said.get("nullable") else 0.0}
     made |= {"unique": bool(said.get("unique")), "required": said.get("required", True), "finite": False}
     if said.get("regex"):
         raise InputError(f"column '{one_line(name, 80)}' is a pattern of names, which is not judged", place=place, cure="name the columns")
     checks = said.get("checks") or {}
-    pairs = checks.items() if isinstance(checks, dict) else [(c.get("options", c).get("check_name"), c) for c in checks]
+    pairs = list(checks.items()) if isinstance(checks, dict) else [(c.get("options", c).get("check_name"), c) for c in checks]
+    pairs += [(key, given) for key, given in said.items() if key not in _COLUMN_KEYS]
     for check, given in pairs:
         if check not in _PANDERA:
             raise InputError(f"the check '{one_line(str(check), 80)}' of column '{one_line(name, 80)}' is not judged", place=place)
-        made |= _PANDERA[check](_argument(given))
+        _merge(made, _PANDERA[check](_argument(given)), name, place)
     return Column(**made)
 
 
@@ -169,6 +233,17 @@ def _in_range(given: Any) -> Said:
     return {low: given["min_value"], "max" if given.get("include_max", True) else "below": given["max_value"]}
 
 
+def _length(given: Any) -> Span:
+    if not isinstance(given, dict):
+        return Span(min=given)
+    exact = given.get("exact_value")
+    return Span(min=exact, max=exact) if exact is not None else _span(given)
+
+
+def _starts(text: str) -> str:
+    return "^" + re.escape(text)
+
+
 _PANDERA: dict[str, Callable[[Any], Said]] = {
     "greater_than": lambda v: {"above": v},
     "greater_than_or_equal_to": lambda v: {"min": v},
@@ -180,8 +255,10 @@ _PANDERA: dict[str, Callable[[Any], Said]] = {
     "isin": lambda v: {"among": tuple(v)},
     "notin": lambda v: {"not_in": tuple(v)},
     "str_matches": lambda v: {"matches": v if str(v).startswith("^") else f"^(?:{v})"},
+    "str_startswith": lambda v: {"matches": _starts(str(v))},
+    "str_endswith": lambda v: {"matches": re.escape(str(v)) + "$"},
     "str_contains": lambda v: {"matches": v},
-    "str_length": lambda v: {"length": Span(min=v.get("min_value"), max=v.get("max_value")) if isinstance(v, dict) else Span(min=v)},
+    "str_length": lambda v: {"length": _length(v)},
 }
 
 

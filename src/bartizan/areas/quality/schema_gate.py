@@ -84,6 +84,7 @@ def judge(frame: Any, schema: Schema, *, text: bool = False, shown: int = SHOWN)
     _known(schema, usable, violations)
     values = [pl.col(n).count().alias(f"count:{n}") for n in usable if n in schema.columns]
     sums = [r.screen.alias(f"row:{i}") for i, r in enumerate(rows)] + [w.value.alias(f"whole:{i}") for i, w in enumerate(whole)]
+    sums += [r.out_of.alias(f"of:{i}") for i, r in enumerate(rows) if r.out_of is not None]
     found = frame.select(pl.len().alias("rows"), *values, *sums).collect(engine="streaming").row(0, named=True)
     violations += _size(schema, found, usable)
     violations += _broken(frame, rows, found, shown)
@@ -147,20 +148,27 @@ def _size(schema: Schema, found: dict[str, Any], kinds: dict[str, Any]) -> list[
 def _broken(frame: Any, rules: Sequence[RowRule], found: dict[str, Any], shown: int) -> list[Violation]:
     """The rules that are broken by more rows than they allow, with the first rows: one look back over the scan for all of them."""
     pl = polars()
-    suspects = [rule for i, rule in enumerate(rules) if found[f"row:{i}"]]
+    suspects = [(i, rule) for i, rule in enumerate(rules) if found[f"row:{i}"]]
     numbered = frame.with_row_index("row:number")
-    queries = [_first(numbered.filter(rule.bad), rule, shown) for rule in suspects]
+    queries = [_first(numbered.filter(rule.bad), rule, shown) for _, rule in suspects]
     answers = pl.collect_all(queries, engine="streaming") if queries else []
     violations = []
-    for rule, answer in zip(suspects, answers, strict=True):
+    for (i, rule), answer in zip(suspects, answers, strict=True):
         count, rows, values = answer.row(0)
-        if count <= rule.share * found["rows"]:
+        if count <= rule.share * _values(rule, i, found):
             continue
         allowed = f" (at most {rule.share:.2%} may not)" if rule.share else ""
         text = f"not every value {rule.text}{allowed}" if rule.column else f"'{rule.text}' does not hold{allowed}"
         seen = tuple(one_line(str(v), 60) for v in values) if rule.column else ()
         violations.append(Violation(rule=rule.id, column=rule.column, text=text, count=count, rows=tuple(rows), values=seen))
     return violations
+
+
+def _values(rule: RowRule, number: int, found: dict[str, Any]) -> int:
+    """How many values a rule is about: those that are there, or all rows where the rule is that they are there."""
+    if rule.out_of is not None:
+        return int(found[f"of:{number}"])
+    return int(found["rows"] if rule.id == f"{rule.column}.nulls" else found.get(f"count:{rule.column}", found["rows"]))
 
 
 def _first(broken: Any, rule: RowRule, shown: int) -> Any:

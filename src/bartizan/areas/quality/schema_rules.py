@@ -20,7 +20,7 @@ PSI = 0.25
 class RowRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule on rows. `bad` is true for a row that breaks it, `screen` (over the whole column) false only where none does.
 
-    `share` is how many rows may break it.
+    `share` is how many of the values may break it, `out_of` how many values there are (None: all rows).
     """
 
     id: str
@@ -29,6 +29,7 @@ class RowRule(msgspec.Struct, frozen=True, kw_only=True):
     bad: Any
     screen: Any
     share: float = 0.0
+    out_of: Any = None
 
 
 class WholeRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +53,11 @@ def row_rules(schema: Schema, kinds: Mapping[str, Any], text: frozenset[str]) ->
             holds = pl.sql_expr(rule.holds)
         except pl.exceptions.PolarsError as error:
             raise InputError(f"rule '{one_line(rule.name, 80)}' is no SQL expression: {one_line(str(error), 160)}", place=rule.at) from None
-        bad = holds.cast(pl.Boolean).not_().fill_null(False)
-        yield RowRule(id=f"rule.{rule.name}", text=rule.holds, column="", bad=bad, screen=bad.sum(), share=rule.tolerance)
+        known = holds.cast(pl.Boolean)
+        bad = known.not_().fill_null(False)
+        yield RowRule(
+            id=f"rule.{rule.name}", text=rule.holds, column="", bad=bad, screen=bad.sum(), share=rule.tolerance, out_of=known.count()
+        )
 
 
 def whole_rules(schema: Schema, kinds: Mapping[str, Any]) -> Iterator[WholeRule]:
