@@ -168,8 +168,9 @@ def names(folder: Path) -> None:
         KINDS["person_name"] = "PERSON"
         hits = [[("PERSON", hit.start, hit.end) for hit in group if hit.kind == "person_name"] for group in found]
         right, wrong, missed = scored(documents, hits)["PERSON"]
-        print(f"names, {name}: P {right / (right + wrong):.3f} R {right / (right + missed):.3f} F1 {2 * right / (2 * right + wrong + missed):.3f}, "
-              f"{speed:.0f} words/s")  # fmt: skip
+        precision, recall = right / (right + wrong), right / (right + missed)
+        f1 = 2 * precision * recall / (precision + recall)
+        print(f"names, {name}: P {precision:.3f} R {recall:.3f} F1 {f1:.3f}, {speed:.0f} words/s")
 
 
 def main() -> int:

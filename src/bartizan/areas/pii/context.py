@@ -31,14 +31,18 @@ class Phrases:
             beginnings.setdefault(found[0][:2], []).append(found[0])
         self.beginnings = {two: tuple(found) for two, found in beginnings.items()}
 
-    def search(self, window: str) -> bool:
-        """Does `window` hold a phrase?"""
+    def possible(self, window: str) -> bool:
+        """Does a word of `window` begin as a phrase does? Where not, `search` finds nothing."""
         beginnings = self.beginnings
         for word in words(window):
             known = beginnings.get(word[:2])
             if known is not None and word.startswith(known):
-                return self.pattern.search(window) is not None
+                return True
         return False
+
+    def search(self, window: str) -> bool:
+        """Does `window` hold a phrase?"""
+        return self.possible(window) and self.pattern.search(window) is not None
 
 
 def _alternatives(whole: str) -> Iterator[str]:

@@ -36,12 +36,20 @@ def redact(value: str) -> str:
 def resolve(hits: Iterable[Hit]) -> tuple[Hit, ...]:
     """`hits` without overlaps, in the order of the text: of two that overlap the one with the higher score stays, then the longer."""
     kept: list[Hit] = []
-    for hit in sorted(hits, key=lambda h: (h.start, -h.end)):
-        while kept and kept[-1].end > hit.start and _rank(kept[-1]) < _rank(hit):
-            kept.pop()
-        if not kept or kept[-1].end <= hit.start:
-            kept.append(hit)
+    end = 0
+    for hit in sorted(hits, key=_place):
+        if hit.start < end:
+            while kept and kept[-1].end > hit.start and _rank(kept[-1]) < _rank(hit):
+                kept.pop()
+            if kept and kept[-1].end > hit.start:
+                continue
+        kept.append(hit)
+        end = hit.end
     return tuple(kept)
+
+
+def _place(hit: Hit) -> tuple[int, int]:
+    return hit.start, -hit.end
 
 
 def _rank(hit: Hit) -> tuple[float, int]:

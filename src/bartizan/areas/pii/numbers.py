@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from bartizan.areas.pii.hits import Hit
 from bartizan.areas.pii.page import Page, _table
 from bartizan.areas.pii.payment import issuer
 
+Ints: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.intp]]"
 _JOINS = _table(" -./")
 _PHONE_JOINS = _table(" -./()")
+_JOIN_CODES = np.zeros(256, np.int64)
+_JOIN_CODES[[ord(c) for c in " -./"]] = (1, 2, 3, 4)
 _LONGEST = 7  # runs of the shape with most of them
 _CARDS = {str(n) for n in range(12, 20)} | {
     sep.join(groups) for sep in "- ." for groups in (list("4444"), list("44443"), list("465"), list("464"))
@@ -45,9 +49,28 @@ def _shaped(page: Page, joined: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> I
     runs = page.runs
     first, behind, digits = runs.chains(joined)
     count = behind - first
-    wanted = np.flatnonzero(((digits >= 8) | ((count >= 3) & (digits >= 6))) & ((count > 1) | (digits <= 19)))
+    wanted = np.flatnonzero((digits >= 8) | ((count >= 3) & (digits >= 6)))
+    wanted = wanted[_possible(page, first, count)[wanted]]
     for a, b in zip(first[wanted].tolist(), behind[wanted].tolist(), strict=True):
         yield from _chain(page, a, b)
+
+
+def _possible(page: Page, first: Ints, count: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Chains that can hold a known shape: those of a known one, and those with spaces or many runs, which may hold several."""
+    runs = page.runs
+    inside = np.arange(len(runs.start)) - np.repeat(first, count)
+    last = np.zeros(len(inside), np.bool_)
+    last[first + count - 1] = True
+    join = np.where(last, 0, _JOIN_CODES[page.codes[runs.end]])
+    code = (np.minimum(runs.length, 31) + 32 * join) << (8 * np.minimum(inside, _LONGEST))
+    several = (count > _LONGEST) | np.maximum.reduceat(join == 1, first)
+    return np.isin(np.add.reduceat(code, first), _KNOWN_CODES) | (several & (np.maximum.reduceat(runs.length, first) > 1))
+
+
+def _code(shape: str) -> int:
+    """A shape as a number: eight bits a run, its length and the separator behind it."""
+    parts = re.findall(r"([0-9]+)([^0-9]?)", shape)
+    return sum((int(size) + 32 * int(_JOIN_CODES[ord(sep)] if sep else 0)) << (8 * i) for i, (size, sep) in enumerate(parts))
 
 
 def _chain(page: Page, a: int, b: int) -> Iterator[Hit]:
@@ -74,6 +97,7 @@ def _chain(page: Page, a: int, b: int) -> Iterator[Hit]:
 
 _RULES = national.by_shape()
 _KNOWN = _CARDS | _DATE_SHAPES | _RULES.keys()
+_KNOWN_CODES = np.array(sorted(_code(shape) for shape in _KNOWN if re.fullmatch(r"[0-9]+(?:[-. /][0-9]+)*", shape)))
 
 
 def _judged(page: Page, key: str, start: int, end: int) -> Hit | None:
@@ -86,7 +110,7 @@ def _judged(page: Page, key: str, start: int, end: int) -> Hit | None:
     best: Hit | None = None
     if key in _RULES:
         before = page.before(start)
-        spoken = _IDENTITY_WORDS.search(before)
+        spoken = _IDENTITY_WORDS.possible(before)
         for rule in _RULES[key]:
             if not rule.strong and not spoken:
                 break
@@ -131,15 +155,15 @@ def _bare(written: str) -> str:
 
 
 def _national(page: Page, rule: national.Rule, start: int, end: int, before: str) -> Hit | None:
-    said = bool(before) and rule.context.search(before)
-    if not said and not rule.strong:
-        return None
     if rule.tail:
         tail = re.compile(rule.tail).match(page.flat, end)
         if tail is None:
             return None
         end = tail.end()
     if page.flat[end].isalnum() or page.flat[end] == "_" or not rule.test(_bare(page.flat[start:end])):
+        return None
+    said = bool(before) and rule.context.search(before)
+    if not said and not rule.strong:
         return None
     why = "the check digits hold" if rule.kind != "us_ssn" else "the number can exist"
     return page.hit(
@@ -266,14 +290,17 @@ def _phone_form(written: str, n: int, groups: int, plus: bool) -> tuple[float, s
         return 0.0, ""
     if bare.startswith("00"):
         return (0.75, "international form of a known plan") if phones.international(bare[2:]) and 11 <= n <= 15 else (0.0, "")
-    sizes = re.sub(r"[0-9]+", lambda m: str(len(m[0])), written)
-    if phones.north_american(bare) and sizes in _AMERICAN_FORMS:
+    if phones.north_american(bare) and _sizes(written) in _AMERICAN_FORMS:
         return 0.7, "written as in North America"
-    if bare[0] == "0" and 9 <= n <= 11 and groups <= 5 and sizes != "3-2-4" and written[1].isdigit():
+    if bare[0] == "0" and 9 <= n <= 11 and groups <= 5 and written[1].isdigit() and _sizes(written) != "3-2-4":
         return 0.6, "a trunk prefix and groups"
     if written[0] == "(" and 7 <= n <= 11 and re.match(r"\([0-9]{2,5}\) ?[0-9]", written):
         return 0.55, "an area code in brackets"
     return 0.0, ""
+
+
+def _sizes(written: str) -> str:
+    return re.sub(r"[0-9]+", lambda run: str(len(run[0])), written)
 
 
 _AMERICAN_FORMS = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -44,16 +45,13 @@ def scan_texts(texts: Sequence[str], *, hint: str = "", least: float = 0.5) -> l
 
 
 def _together(texts: list[str], hint: str, least: float) -> list[tuple[Hit, ...]]:
-    starts, place = [], 0
-    for text in texts:
-        starts.append(place)
-        place += len(text) + 1
-    found: list[list[Hit]] = [[] for _ in texts]
+    starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
+    found: list[tuple[Hit, ...]] = [()] * len(texts)
     for hit in scan_text(EDGE.join(texts), hint=hint, least=least):
         i = bisect_right(starts, hit.start) - 1
         offset = starts[i]
-        found[i].append(Hit(hit.kind, hit.start - offset, hit.end - offset, hit.value, hit.score, hit.why))
-    return [tuple(hits) for hits in found]
+        found[i] = (*found[i], Hit(hit.kind, hit.start - offset, hit.end - offset, hit.value, hit.score, hit.why))
+    return found
 
 
 def scan_pieces(pieces: Iterable[str], *, hint: str = "", least: float = 0.5) -> Iterator[Hit]:
