@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -262,3 +264,30 @@ def test_the_statement_stays_small_whatever_the_size(tmp_path: Path) -> None:
     made, details = recorded(folder)
     assert made.files.count == len(details.files) == 1500
     assert len(made.encode()) < 1500
+
+
+@pytest.mark.slow
+def test_the_statement_about_a_hundred_thousand_files(tmp_path: Path) -> None:
+    for n in range(100_000):
+        if n % 1000 == 0:
+            (tmp_path / f"{n:06}").mkdir()
+        (tmp_path / f"{n // 1000 * 1000:06}" / f"{n:06}.bin").write_bytes(n.to_bytes(3, "big"))
+    made, _ = recorded(tmp_path)
+    assert made.files.count == 100_000
+    assert len(made.encode()) < 4096
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """Ten times the rows take less than half as much memory again. Files are written elsewhere: a child starts at its parent's peak."""
+    write = "import sys; import pyarrow as pa, pyarrow.parquet as pq; n = int(sys.argv[2]); "
+    write += "pq.write_table(pa.table({'a': range(n), 'b': [f'text {i % 1000}' for i in range(n)]}), sys.argv[1], row_group_size=100_000)"
+    code = "import resource, sys; from pathlib import Path; from bartizan.areas.provenance.passport.recording import record; "
+    code += "record(Path(sys.argv[1]), at=''); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    peaks = []
+    for rows in (500_000, 5_000_000):
+        path = tmp_path / f"{rows}.parquet"
+        subprocess.run([sys.executable, "-c", write, str(path), str(rows)], check=True)
+        done = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True)
+        peaks.append(int(done.stdout))
+    assert peaks[1] < 1.5 * peaks[0], peaks

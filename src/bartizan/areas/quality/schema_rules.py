@@ -123,7 +123,7 @@ def _column(name: str, rule: Column, kind: Any, cast: bool) -> Iterator[RowRule]
     if kind.is_float() and rule.finite:
         bad = value.is_finite().not_().fill_null(False)
         yield RowRule(id=f"{name}.finite", text="is a finite number", column=name, bad=bad, screen=bad.any())
-    for word, bound, breaks in _bounds(rule, value):
+    for word, bound, breaks in _bounds(rule):
         limit = _literal(bound, kind, name)
         screen = breaks((value.min() if word in ("min", "above") else value.max()), limit)
         yield RowRule(
@@ -169,7 +169,7 @@ def _texts(name: str, rule: Column, kind: Any) -> Iterator[RowRule]:
 _WORDS = {"min": "is at least", "max": "is at most", "above": "is above", "below": "is below"}
 
 
-def _bounds(rule: Column, value: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ARG001
+def _bounds(rule: Column) -> Iterator[tuple[str, Any, Any]]:
     if rule.min is not None:
         yield "min", rule.min, lambda x, limit: x < limit
     if rule.max is not None:
