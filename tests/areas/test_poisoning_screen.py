@@ -158,3 +158,7 @@ def test_check_of_a_table_with_a_trigger_value(tmp_path: Path) -> None:
     assert finding.verdict is Verdict.FAIL
     named = np.array([place.line for place in finding.places]) - 2
     assert np.isin(named[:15], rows).mean() >= 0.9
+
+
+def test_pictures_that_are_all_equal_tell_nothing() -> None:
+    assert screened(np.zeros((300, 16, 16), np.float32), np.arange(300) % 3).outcome == "cannot tell"

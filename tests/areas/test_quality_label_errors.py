@@ -127,3 +127,16 @@ def test_noise_gives_no_verdict(tmp_path: Path) -> None:
 
 def test_of_set_takes_pictures_before_columns() -> None:
     assert of_set(IMAGES, None).shape == (len(IMAGES), 60)
+
+
+def test_a_sample_knows_its_rows(tmp_path: Path) -> None:
+    from bartizan.adapters.labelled_sets import read_set
+
+    pd.DataFrame({"a": np.arange(50), "y": np.arange(50) % 2}).to_csv(tmp_path / "rows.csv", index=False)
+    whole = read_set(tmp_path, tmp_path / "rows.csv", label="y")
+    part = whole.sample(10, seed=3)
+    assert part.rows == 10
+    assert part.frame is not None
+    assert [part.number(row) for row in range(10)] == part.frame["a"].tolist()
+    assert whole.sample(50, seed=3) is whole
+    assert whole.number(7) == 7

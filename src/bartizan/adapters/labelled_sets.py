@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ class LabelledSet:
     """A data set of n rows: `images` (n, channels, height, width) in 0 to 1, or `frame` with its features, or both for a table of pixels.
 
     `labels` (n,) are class numbers with their names in `classes`; None where none is declared. `name` is the file as people know it, and
-    `lines` whether row i stands in line i + 2 of it.
+    `lines` whether row i stands in line i + 2 of it. `numbers` are those of the rows in the file, where this is a sample.
     """
 
     name: str
@@ -37,6 +37,25 @@ class LabelledSet:
     labels: npt.NDArray[np.int64] | None
     classes: tuple[str, ...]
     lines: bool
+    numbers: npt.NDArray[np.int64] | None = None
+
+    def number(self, row: int) -> int:
+        """The number of `row` in the file, from 0: another one where this is a sample."""
+        return row if self.numbers is None else int(self.numbers[row])
+
+    def sample(self, most: int, seed: int) -> LabelledSet:
+        """At most `most` rows, drawn by `seed`, in their order; the set itself where it has no more."""
+        if self.rows <= most:
+            return self
+        kept = np.sort(np.random.default_rng(seed).choice(self.rows, most, replace=False))
+        return replace(
+            self,
+            rows=most,
+            images=None if self.images is None else self.images[kept],
+            frame=None if self.frame is None else self.frame.iloc[kept].reset_index(drop=True),
+            labels=None if self.labels is None else self.labels[kept],
+            numbers=kept,
+        )
 
     def class_name(self, number: int) -> str:
         """The name of a class, its number where it has none."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHOWN = 50
 """Most rows that a finding names."""
 
+MOST = 50_000
+"""Most rows that are screened; of a larger set a sample, since all pairs are compared."""
+
 LEAST = 200
 """Fewest rows that are screened."""
 
@@ -45,7 +48,7 @@ def dataset_screen(job: Job, target: Dataset) -> Iterator[Finding]:
     from bartizan.areas.poisoning.screening import screen
     from bartizan.methods.descriptors import of_set
 
-    data = read_labelled(job, target)
+    data = read_labelled(job, target).sample(MOST, job.seed)
     if data.labels is None or data.rows < LEAST or (data.labels < 0).any():
         raise InputError(
             f"holds {data.rows} rows, or rows without label", place=data.name, cure=f"declare {LEAST} rows or more, all labelled"
@@ -81,10 +84,16 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, found: Screen)
         remedy=_remedy(verdict, found),
         measures=(Measure(name="rows that bear a mark", value=k / n, low=low, high=high, confidence=job.confidence, n=n, k=k,
                           unit="share of rows", method="votes of neighbours, shared marks, repeated patches"),),
-        places=tuple(Place(data.name, int(row) + 2) for row in found.suspects[:20]) if data.lines and k else (Place(data.name),),
+        places=_places(data, found),
         artefacts=tuple(_pictures(data, found)),
         details=_details(data, found) | ({"probability_cap": 0.5} if verdict is Verdict.PASS else {}),
     )  # fmt: skip
+
+
+def _places(data: LabelledSet, found: Screen) -> tuple[Place, ...]:
+    if not data.lines or not len(found.suspects):
+        return (Place(data.name),)
+    return tuple(Place(data.name, data.number(int(row)) + 2) for row in found.suspects[:20])
 
 
 def _reasons(data: LabelledSet, found: Screen) -> Iterator[str]:
@@ -103,6 +112,8 @@ def _reasons(data: LabelledSet, found: Screen) -> Iterator[str]:
         yield f"{share:.1%} of {data.class_name(label)} look like {data.class_name(looks)}, and hardly any the other way."
     if found.outcome == "cannot tell":
         yield f"Neighbours tell the label only {found.agreement:.0%} better than the most frequent class does."
+    if data.numbers is not None:
+        yield f"A sample of {data.rows} rows was screened."
     yield f"Not covered: {'; '.join(found.not_covered)}."
 
 
@@ -120,9 +131,12 @@ def _remedy(verdict: Verdict, found: Screen) -> str:
 
 def _details(data: LabelledSet, found: Screen) -> dict[str, object]:
     """Rows (from 0), never their content; strengths, and what was and was not covered."""
+    from bartizan.areas.poisoning.screening import FALSE_ALARMS
+
     return {
+        "false_alarms": FALSE_ALARMS,
         "outcome": found.outcome,
-        "rows": [int(row) for row in found.suspects[:SHOWN]],
+        "rows": [data.number(int(row)) for row in found.suspects[:SHOWN]],
         "marks": [
             {"label": data.class_name(m.label), "strength": round(m.strength, 2), "rows": m.rows, "bearers": len(m.bearers)}
             for m in found.marks[:10]
@@ -150,6 +164,10 @@ def _pictures(data: LabelledSet, found: Screen) -> Iterator[Artefact]:
             yield Artefact(name=f"mark-{mark.label}.svg", media_type="image/svg+xml", data=drawn)
     rows = found.suspects[:MAX_SHOWN]
     captions = [
-        (f"row {row}: {data.class_name(int(data.labels[row]))}", f"like {data.class_name(int(found.votes.suggested[row]))}") for row in rows
+        (
+            f"row {data.number(int(row))}: {data.class_name(int(data.labels[row]))}",
+            f"like {data.class_name(int(found.votes.suggested[row]))}",
+        )
+        for row in rows
     ]
     yield Artefact(name="suspects.svg", media_type="image/svg+xml", data=gallery(data.images[rows], captions))

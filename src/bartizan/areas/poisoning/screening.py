@@ -26,6 +26,9 @@ LOPSIDED = 0.08
 Calibrated on clean sets: at most 0.048 over five draws each of MNIST, Fashion-MNIST and digits.
 """
 
+FALSE_ALARMS = "none in 210 classes of clean or carelessly labelled sets (MNIST, Fashion-MNIST, digits): at most 1.5 % of classes, at 95 %"
+"""What the thresholds were calibrated on: 21 draws of ten classes each, no mark and no patch; printed by benchmarks/data/poisoning.py."""
+
 _MOVED = 0.4
 
 UNTELLING = 0.6
@@ -83,7 +86,7 @@ def screen(
     spectral = None if activations is None else spectral_score(activations, given)
     clusters = None if activations is None else activation_clusters(activations, given, seed=seed)
     strong = tuple(mark for mark in marks if mark.strength >= STRONG)
-    suspects = np.concatenate([np.zeros(0, np.int64), *(m.bearers for m in strong), *(p.rows for p in patches)])
+    suspects = np.concatenate([np.zeros(0, np.int64), *(p.rows for p in patches), *(m.bearers for m in strong)])
     suspects = suspects[np.sort(np.unique(suspects, return_index=True)[1])]
     covered, not_covered = _coverage(images, activations is not None)
     return Screen(
@@ -109,7 +112,7 @@ def _values(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _agreement(votes: Votes, given: npt.NDArray[np.int64]) -> float:
     most = float(np.bincount(given).max() / len(given))
-    return (float((votes.own >= votes.other).mean()) - most) / (1.0 - most)
+    return (float((votes.own > votes.other).mean()) - most) / (1.0 - most)
 
 
 def _lopsided(votes: Votes, given: npt.NDArray[np.int64]) -> tuple[tuple[int, int, float], ...]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHOWN = 50
 """Most rows that a finding names."""
 
+MOST = 50_000
+"""Most rows that are looked at; of a larger set a sample, since all pairs are compared."""
+
 LEAST = 100
 """Fewest rows from which labels are judged."""
 
@@ -37,8 +40,9 @@ def label_errors(job: Job, target: Dataset, *, tolerance: float = 0.03) -> Itera
     """Rows whose label is probably wrong, since their nearest neighbours say otherwise.
 
     Neighbours in a cheap description of pictures, texts or columns vote on each row, itself left out; confident learning turns votes into
-    a probability for each label. Fails where the share of rows with a label that is probably wrong is beyond `tolerance`. Inconclusive
-    where the neighbourhood tells too little about the label. An error that its neighbours share is not seen.
+    a probability for each label. Of a set of more than 50,000 rows a sample is judged. Fails where the share of rows with a label that is
+    probably wrong is beyond `tolerance`. Inconclusive where the neighbourhood tells too little about the label. An error that its
+    neighbours share is not seen.
 
     tolerance: the share of probably wrong labels that is accepted
     """
@@ -46,7 +50,7 @@ def label_errors(job: Job, target: Dataset, *, tolerance: float = 0.03) -> Itera
     from bartizan.areas.quality.suspect_labels import label_errors as search
     from bartizan.methods.descriptors import of_set
 
-    data = read_labelled(job, target)
+    data = read_labelled(job, target).sample(MOST, job.seed)
     if data.labels is None or data.rows < LEAST or (data.labels < 0).any():
         raise InputError(
             f"holds {data.rows} rows, or rows without label", place=data.name, cure=f"declare {LEAST} rows or more, all labelled"
@@ -86,7 +90,7 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, found: LabelEr
         why=" ".join(_reasons(data, found, agreement)),
         remedy=_remedy(verdict),
         measures=measures,
-        places=tuple(Place(data.name, int(row) + 2) for row in rows[:20]) if data.lines and k else (Place(data.name),),
+        places=tuple(Place(data.name, data.number(int(row)) + 2) for row in rows[:20]) if data.lines and k else (Place(data.name),),
         artefacts=tuple(_pictures(data, found)),
         details=_details(data, found) | ({"probability_cap": 0.3} if verdict is Verdict.PASS else {}),
     )  # fmt: skip
@@ -119,7 +123,7 @@ def _details(data: LabelledSet, found: LabelErrors) -> dict[str, object]:
     assert data.labels is not None
     rows = [
         {
-            "row": int(row),
+            "row": data.number(int(row)),
             "label": data.class_name(int(data.labels[row])),
             "rather": data.class_name(int(found.suggested[row])),
             "score": round(float(found.score[row]), 4),
@@ -136,6 +140,7 @@ def _pictures(data: LabelledSet, found: LabelErrors) -> Iterator[Artefact]:
     if data.images is None or data.labels is None or not len(rows):
         return
     captions = [
-        (f"row {row}: {data.class_name(int(data.labels[row]))}", f"rather {data.class_name(int(found.suggested[row]))}") for row in rows
+        (f"row {data.number(int(row))}: {data.class_name(int(data.labels[row]))}", f"rather {data.class_name(int(found.suggested[row]))}")
+        for row in rows
     ]
     yield Artefact(name="label-errors.svg", media_type="image/svg+xml", data=gallery(data.images[rows], captions))
