@@ -16,6 +16,7 @@ __getattr__, __dir__ = offers(
         "anonymise_text": "cleaning",
         "Action": "cleaning",
         "Wish": "cleaning",
+        "quasi_identifiers": "cleaning",
         "likeness": "groups",
         "mondrian": "groups",
         "Pseudonyms": "pseudonyms",

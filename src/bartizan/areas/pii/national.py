@@ -444,7 +444,6 @@ RULES: tuple[Rule, ...] = (
     Rule("cn_resident", ("18", "99999999999999999A"), cn_resident, r"resident|身份|id", strong=True),
     Rule("tw_national", ("A999999999",), tw_national, r"taiwan|national id|身分"),
     Rule("hk_id", ("A9999999", "A999999A"), hk_id, r"hkid|hong kong|identity card"),
-    Rule("hk_id", ("A999999",), hk_id, r"hkid|hong kong|identity card", tail=r"\([0-9Aa]\)", strong=True),
     Rule("sg_nric", ("A9999999A",), sg_nric, r"nric|fin(?![a-z])|singapore"),
     Rule("kr_rrn", ("6-7",), kr_rrn, r"rrn|주민|korea|resident", strong=True),
     Rule("jp_my_number", ("12", "4 4 4"), jp_my_number, r"my.?number|マイナンバー|個人番号"),

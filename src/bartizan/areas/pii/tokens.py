@@ -17,7 +17,8 @@ _RULES = {shape: rules for shape, rules in national.by_shape().items() if "9" in
 _SIZES = np.zeros(64, dtype=np.bool_)
 _SIZES[sorted({len(shape) for shape in _RULES})] = True
 _GROUPS = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:([ -])(?:[A-Za-z0-9]{4}\1){2,7}[A-Za-z0-9]{1,4})(?![A-Za-z0-9])")
-_SPACED_NINO = re.compile(r"[A-Za-z]{2} ?[0-9]{2} [0-9]{2} [0-9]{2} ?[A-Da-d](?![A-Za-z0-9])")
+_SPACED_NINO = re.compile(r"[A-Za-z]{2}[0-9]{2} [0-9]{2} [0-9]{2} ?[A-Da-d](?![A-Za-z0-9])")
+_HONG_KONG = re.compile(r"([A-Za-z][0-9]{6})\(([0-9Aa])\)")
 
 
 def find(page: Page) -> Iterator[Hit]:
@@ -46,8 +47,8 @@ def find(page: Page) -> Iterator[Hit]:
             yield from _identified(page, rules, s, e)
         if is_long and (secret := secrets.token(page, s, e)):
             yield secret
-    yield from _with_tail(page, start, end, size)
-    yield from _spaced(page, start, size)
+    yield from _with_tail(page, start[(size == 7) & (codes[end] == ord("("))].tolist())
+    yield from _spaced(page, start[size == 4].tolist())
 
 
 def _account(page: Page, start: int, end: int) -> Hit | None:
@@ -86,20 +87,17 @@ def _identified(page: Page, rules: tuple[national.Rule, ...], start: int, end: i
             return
 
 
-def _with_tail(page: Page, start: np.ndarray[tuple[int], np.dtype[np.intp]], end: np.ndarray[tuple[int], np.dtype[np.intp]],
-               size: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Iterator[Hit]:  # fmt: skip
+def _with_tail(page: Page, starts: list[int]) -> Iterator[Hit]:
     """Hong Kong identity cards, whose check character stands in brackets."""
-    chosen = (size == 7) & (page.codes[end] == ord("("))
-    for s, e in zip(start[chosen].tolist(), end[chosen].tolist(), strict=True):
-        found = re.compile(r"[A-Za-z][0-9]{6}\([0-9Aa]\)").match(page.flat, s)
-        if found and national.hk_id(re.sub(r"\W", "", found[0]).upper()) and page.flat[s - 1] != "_":
-            yield page.hit("hk_id", s, found.end(), 0.75, "the check character holds")
-        del e
+    for start in starts:
+        found = _HONG_KONG.match(page.flat, start)
+        if found and national.hk_id(f"{found[1]}{found[2]}".upper()) and page.flat[start - 1] != "_":
+            yield page.hit("hk_id", start, found.end(), 0.75, "the check character holds")
 
 
-def _spaced(page: Page, start: np.ndarray[tuple[int], np.dtype[np.intp]], size: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Iterator[Hit]:
-    """British national insurance numbers in pairs: AB 12 34 56 C. Their first token with a digit is the last pair or the first."""
-    for s in start[size == 4].tolist():
-        found = _SPACED_NINO.match(page.flat, s)
+def _spaced(page: Page, starts: list[int]) -> Iterator[Hit]:
+    """British national insurance numbers in pairs, the letters joined to the first: AB12 34 56 C."""
+    for start in starts:
+        found = _SPACED_NINO.match(page.flat, start)
         if found and national.gb_nino(found[0].replace(" ", "").upper()):
-            yield page.hit("gb_nino", s, found.end(), 0.75, "letters in use and a suffix of A to D")
+            yield page.hit("gb_nino", start, found.end(), 0.75, "letters in use and a suffix of A to D")
