@@ -90,18 +90,18 @@ def run(arguments: Sequence[str]) -> int:
         code = bartizan.main(args=list(arguments), prog_name="bartizan", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.exceptions.Abort:
-        return _fail("interrupted")
     except click.ClickException as error:
         error.show()
         return 2
     except BartizanError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):  # click makes the one of the other
         return _fail("interrupted; what was finished is kept, run the same command again to go on")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
+    except UnicodeEncodeError as error:
+        return _fail(one_line(f"{error.object.encode('utf-8', 'backslashreplace').decode()}: is no Unicode text; rename it", 400))
     except OSError as error:
         return _fail(one_line(f"{error.filename or 'input'}: {error.strerror or error}"))
     return int(code or 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bartizan.cli.options import format_option, write
+from bartizan.cli.options import NewFile, format_option, write
 from bartizan.cli.show import json_text, table
 
 FORMS = ("cyclonedx-1.6", "cyclonedx-1.7", "spdx-3", "table")
@@ -21,7 +21,7 @@ def command() -> None:
 @command.command("write", epilog="Example: bartizan bom write . --format cyclonedx-1.7 -o bom.cdx.json")
 @click.argument("path", type=click.Path(path_type=Path), default=Path(), metavar="[PATH]")
 @click.option("--format", "form", type=click.Choice(FORMS), default="cyclonedx-1.6", show_default=True, help="How to write.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file; otherwise print.")
+@click.option("-o", "--output", type=NewFile(), help="Write to this file; otherwise print.")
 @click.option("--without-evidence", is_flag=True, help="Leave out what checks found.")
 def write_command(path: Path, form: str, output: Path | None, without_evidence: bool) -> None:
     """Write the bill of the project at PATH: what its manifest declares, with the hash of every local file.

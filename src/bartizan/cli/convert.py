@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from bartizan.cli.options import NewFile
+
 
 @click.command("convert", epilog="Example: bartizan convert model.pt -o model.safetensors")
 @click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
-    "-o", "--output", "target", required=True, type=click.Path(path_type=Path, dir_okay=False), help="FILE.safetensors or FILE.skops"
-)
+@click.option("-o", "--output", "target", required=True, type=NewFile(), help="FILE.safetensors or FILE.skops")
 @click.option(
     "--policy", "policies", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True, help="Names allowed, too."
 )

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from bartizan.model.errors import InputError
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class NewFile(click.Path):
+    """A file that a command will write. Its folder must be there, so that no long work ends in nothing; what is there and no plain file,
+    such as a pipe or `/dev/null`, is written to by none that puts a whole file in its place."""
+
+    def __init__(self, *, dir_okay: bool = False) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Fails where nothing can be written there."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            if not path.parent.is_dir():
+                self.fail(f"the folder '{path.parent}' is not there; make it first", param, ctx)
+            if path.exists() and not path.is_file() and not path.is_dir():
+                self.fail(f"'{path}' is no plain file; name a file to write, or leave the option out where the command prints", param, ctx)
+        except OSError as error:
+            self.fail(f"'{path}': {error.strerror}", param, ctx)
+        return path
 
 
 def project_argument(command: Command) -> Command:
@@ -28,6 +51,8 @@ def write(text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
         return
+    if not output.parent.is_dir():
+        raise InputError("the folder of the output is not there", place=str(output), cure="make it first")
     whole = output.with_name(f".{output.name}.part")
     try:
         whole.write_text(text, encoding="utf-8")

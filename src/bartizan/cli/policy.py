@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bartizan.cli.options import format_option, write
+from bartizan.cli.options import NewFile, format_option, write
 from bartizan.cli.show import json_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def environment_option(command: Any) -> Any:
 @command.command("allow", epilog="Example: bartizan policy allow lifelines formulaic -o survival.policy.yaml")
 @click.argument("packages", nargs=-1, required=True, metavar="PACKAGE...")
 @environment_option
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the policy to a file.")
+@click.option("-o", "--output", type=NewFile(), help="Write the policy to a file.")
 @click.option("--keys", type=click.Path(path_type=Path, file_okay=False), help="Folder of the signing key; that of the project by default.")
 @click.option("--trust-compiled", is_flag=True, help="Also allow classes of compiled modules, which nobody can see into.")
 def allow(packages: tuple[str, ...], places: tuple[Path, ...], output: Path | None, keys: Path | None, trust_compiled: bool) -> int:

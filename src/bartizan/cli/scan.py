@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bartizan.cli.options import format_option, write
+from bartizan.cli.options import NewFile, format_option, write
 
 if TYPE_CHECKING:
     from bartizan.areas.artefacts.pickles import Policy
@@ -51,7 +51,7 @@ class _Scan(click.Command):
 @click.command("scan", cls=_Scan, epilog=EPILOG + "".join(f"  bartizan scan {word:6} {text}\n" for word, (_, text) in KINDS.items()))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
 @format_option("table", "json", "sarif")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to a file.")
+@click.option("-o", "--output", type=NewFile(), help="Write the result to a file.")
 @click.option(
     "--policy", "policies", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True, help="Names that are allowed, too."
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bartizan.cli.options import format_option, write
+from bartizan.cli.options import NewFile, format_option, write
 from bartizan.cli.show import json_text, table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True), metavar="[PATH]...")
 @click.option("--rule", "rules", multiple=True, metavar="RULE", help="Only this rule; may be given again.")
 @click.option("--rules", "listing", is_flag=True, help="List the rules with their repairs, and end.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to a file.")
+@click.option("-o", "--output", type=NewFile(), help="Write the result to a file.")
 @format_option("table", "json", "sarif")
 def command(paths: tuple[Path, ...], rules: tuple[str, ...], listing: bool, output: Path | None, form: str) -> None:
     """Read training code, notebooks, scripts and settings for what opens a door: code in data, code from strangers, names instead of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bartizan.cli.options import format_option, write
+from bartizan.cli.options import NewFile, format_option, write
 from bartizan.cli.show import json_text, table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--write-vex", type=click.Path(path_type=Path, dir_okay=False), help="Write an OpenVEX document to start from.")
 @click.option("--code", type=click.Path(path_type=Path, exists=True), help="The serving code: says which vulnerable packages it imports.")
 @click.option("--known-name", multiple=True, metavar="NAME", help="A package that is meant, although its name looks like another's.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to a file.")
+@click.option("-o", "--output", type=NewFile(), help="Write the result to a file.")
 @format_option("table", "json", "sarif")
 def command(
     paths: tuple[Path, ...],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bartizan.cli.options import NewFile
 from bartizan.model.errors import InputError
 
 KEY_HELP = "A file with 32 bytes, env:NAME, or vault+https://HOST/MOUNT/KEY."
@@ -13,7 +14,7 @@ KEY_HELP = "A file with 32 bytes, env:NAME, or vault+https://HOST/MOUNT/KEY."
 
 @click.command("seal", epilog="Example: bartizan seal model.pt -o model.pt.sealed --key weights.key --new-key")
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The sealed file. Default: PATH.sealed.")
+@click.option("--output", "-o", type=NewFile(), help="The sealed file. Default: PATH.sealed.")
 @click.option("--key", required=True, metavar="KEY", help=KEY_HELP)
 @click.option("--new-key", is_flag=True, help="Make the file KEY if it is not there.")
 @click.option("--rewrap", metavar="KEY", help="PATH is sealed with --key: let this key open it instead. The content stays as it is.")

@@ -5,6 +5,7 @@ Whatever came from a manifest or a model is folded onto one line and stripped of
 
 from __future__ import annotations
 
+import json
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -67,4 +68,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, columns: in
 
 def json_text(value: object) -> str:
     """`value` as indented JSON with a stable order."""
-    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()
+    try:
+        return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()
+    except UnicodeEncodeError:  # a file's name that is no Unicode text stands as an escape, which reads back as that name
+        return json.dumps(msgspec.to_builtins(value), sort_keys=True, indent=2)

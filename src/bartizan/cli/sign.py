@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bartizan.cli.options import format_option
+from bartizan.cli.options import NewFile, format_option
 from bartizan.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def key_options(command: Callable[..., int]) -> Callable[..., int]:
 
 @click.command("sign", epilog="Example: bartizan sign model/ --key release.pem --new-key p256")
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The signature. Default: PATH.sig beside PATH.")
+@click.option("--output", "-o", type=NewFile(), help="The signature. Default: PATH.sig beside PATH.")
 @key_options
 @what_options
 @click.option("--trust-mtime", is_flag=True, help="Do not read files whose size, times and inode are those of last time.")

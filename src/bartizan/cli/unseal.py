@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from bartizan.cli.options import NewFile
 from bartizan.cli.seal import KEY_HELP
 from bartizan.model.errors import InputError
 
 
 @click.command("unseal", epilog="Example: bartizan unseal model.pt.sealed -o model.pt --key weights.key")
 @click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Where it goes. Default: PATH without its suffix .sealed.")
+@click.option("--output", "-o", type=NewFile(dir_okay=True), help="Where it goes. Default: PATH without its suffix .sealed.")
 @click.option("--key", required=True, metavar="KEY", help=KEY_HELP)
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")

@@ -55,6 +55,8 @@ def command(what: Path, key: Path | None, checkpoint: Path | None, root: Path | 
     from bartizan.evidence import verify_bundle, verify_store
 
     if what.is_file() and what.suffix not in (".yaml", ".yml"):
+        if what.suffix != ".zip" and not _begins_as_zip(what):
+            raise InputError("is no bundle, and no signature lies beside it", place=str(what), cure="name its signature with --signature")
         result = verify_bundle(what, key, checkpoint, root=root)
     else:
         result = verify_store(_store_folder(what), key, checkpoint, root=root)
@@ -81,6 +83,11 @@ def _found(what: Path) -> Path | None:
 
 def _is_store(folder: Path) -> bool:
     return (folder / "evidence.db").is_file()
+
+
+def _begins_as_zip(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(2) == b"PK"
 
 
 def _store_folder(what: Path) -> Path:

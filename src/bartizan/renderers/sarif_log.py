@@ -21,7 +21,9 @@ def result(rule: str, level: str, text: str, place: Place, *, offset: int | None
     region: Json = {"startLine": place.line} if place.line else {}
     if offset is not None:
         region = {"byteOffset": offset, "byteLength": 1}
-    location: Json = {"artifactLocation": {"uri": urllib.parse.quote(place.file)}} | ({"region": region} if region else {})
+    location: Json = {"artifactLocation": {"uri": urllib.parse.quote(place.file, errors="surrogateescape")}} | (
+        {"region": region} if region else {}
+    )
     message = {"text": one_line(text, 1000)} | ({"markdown": f"{one_line(text, 1000)}\n\n{fix}"} if fix else {})
     return {"ruleId": one_line(rule, 200), "level": level, "message": message, "locations": [{"physicalLocation": location}]}
 

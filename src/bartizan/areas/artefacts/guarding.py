@@ -174,6 +174,8 @@ def guarded_command(command: Sequence[str], policies: Sequence[Path] = ()) -> li
         interpreter = shutil.which(program)
         rest = list(command[1:])
     elif program.endswith(".py"):
+        if not Path(program).is_file():
+            raise InputError("there is no such script", place=program, cure="name a Python file that is there")
         interpreter, rest = sys.executable, list(command)
     else:
         found = shutil.which(program)

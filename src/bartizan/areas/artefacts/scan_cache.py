@@ -40,7 +40,7 @@ class ScanCache:
             return
         place = self._file(digest, report.path)
         part = place.with_name(f"{place.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UnicodeError):  # a name that is no Unicode text is scanned again each time
             place.parent.mkdir(exist_ok=True)
             part.write_bytes(msgspec.json.encode(report))
             part.replace(place)

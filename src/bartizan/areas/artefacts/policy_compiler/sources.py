@@ -207,6 +207,8 @@ def _record_of(tree: Tree, name: str) -> tuple[str, list[list[str]]] | None:
     named = [item for item in infos if normalised(item.removesuffix(".dist-info").rpartition("-")[0]) == normalised(name)]
     for info in named:
         return info, _rows(tree, info)
+    if not all(part.isidentifier() for part in name.split("/")):  # RECORD also lists scripts outside, as ../../bin/NAME
+        return None
     for info in infos:
         rows = _rows(tree, info) if "RECORD" in tree.folder(info) else []
         if any(row[0] == f"{name}.py" or row[0].startswith(f"{name}/") for row in rows):

@@ -88,7 +88,7 @@ def write(path: Path, advisories: Iterable[Advisory], ecosystem: str, source: st
 
 
 def _fill(connection: sqlite3.Connection, advisories: Iterable[Advisory], ecosystem: str, source: str, now: datetime) -> About:
-    kind, newest, count, withdrawn = ecosystem.partition(":")[0], "", 0, 0
+    kind, newest, count, withdrawn, named = ecosystem.partition(":")[0], "", 0, 0, 0
     latest: datetime | None = None
     for number, advisory in enumerate(advisories):
         mine = tuple(_kept(a) for a in advisory.affected if a.package is not None and a.package.ecosystem.partition(":")[0] == kind)
@@ -101,7 +101,8 @@ def _fill(connection: sqlite3.Connection, advisories: Iterable[Advisory], ecosys
         connection.execute("insert into advisory values (?, ?)", (number, _ENCODER.encode(record)))
         names = {normal_name(a.package.ecosystem, a.package.name) for a in mine if a.package is not None}
         connection.executemany("insert into affects values (?, ?)", [(name, number) for name in sorted(names)])
-    if not count or latest is None:
+        named += len(names)
+    if not named or latest is None:
         raise InputError(f"holds no advisory for {kind}", place=source, cure="name an archive or folder of OSV records")
     about = About(kind, source, now.isoformat(timespec="seconds"), newest, count, withdrawn)
     rows = [(key, str(value)) for key, value in msgspec.structs.asdict(about).items()]

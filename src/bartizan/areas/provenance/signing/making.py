@@ -42,6 +42,8 @@ def state(
         raise Refused(f"cannot be signed: {found.problems[0]}{more}", place=str(path))
     if not found.files:
         raise InputError("holds no file to sign", place=str(path))
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in found.root.name):
+        raise Refused("cannot be signed: its name is no Unicode text", place=str(path), cure="rename it")
     algorithm = best() if tree else None
     digests = digests_of(found.files, tree=algorithm, cache=cache, follow=allow_symlinks, listener=listener)
     roots = tuple(Root(name, d.size, d.tree.root) for name, d in digests.items() if d.tree is not None)
