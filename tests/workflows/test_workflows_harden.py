@@ -144,6 +144,17 @@ def test_a_mistake_is_told_before_any_training(project: Path, tmp_path: Path, wo
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("words", [("adversarial-training", "--rounds", "1"), ("compression", "--keep", "int8 weights")])
+def test_the_model_itself_is_never_replaced(words: tuple[str, ...], project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = next(model.uri for model in find(project).system.assets if model.id == "linear")
+    assert uri is not None
+    original = project / uri
+    before = original.read_bytes()
+    assert harden(words[0], project, *words[1:], "--asset", "linear", "--rows", "40", "-o", original, "--force") == 2
+    assert "is the model 'linear' itself" in capsys.readouterr().err
+    assert original.read_bytes() == before
+
+
 def test_a_file_that_is_there_is_kept_unless_forced(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = tmp_path / "m.skops"
     made.write_text("mine")

@@ -17,7 +17,7 @@ from bartizan.areas import evasion
 from bartizan.areas.evasion.net_files import is_net
 from bartizan.engine import planner, registry
 from bartizan.engine.parameters import parameters_of
-from bartizan.model.errors import InputError, UnknownName
+from bartizan.model.errors import InputError, Refused, UnknownName
 from bartizan.model.findings import Job, Verdict
 from bartizan.model.system import Asset, Kind
 from bartizan.workflows.project import Project
@@ -102,6 +102,7 @@ def adversarial_training(
     """
     how = evasion.Training(seed=wanted.seed, **training)
     asset, measuring, model = _subject(project, wanted)
+    _keep_original(project, asset, target)
     target.check(model.endings)
     made, note = model.harden(how, tell, target.kept)
     tell("writing and attacking the new model")
@@ -119,6 +120,7 @@ def compression(project: Project, wanted: Wanted, target: Target | None, keep: s
     if keep is not None and target is not None:
         if keep not in versions:
             raise UnknownName("version", keep, list(versions))
+        _keep_original(project, asset, target)
         target.check(model.endings)
         kept = versions[keep]
         versions = {keep: target.write(model.endings, lambda path: model.save(kept, path))}
@@ -148,6 +150,13 @@ def model_of(project: Project, asset: str | None) -> Asset:
         cure = f"name one with --asset: {', '.join(models)}" if models else "declare one"
         raise InputError(f"declares {len(models)} models", place=project.manifest.name, cure=cure)
     return next(iter(models.values()))
+
+
+def _keep_original(project: Project, asset: Asset, target: Target) -> None:
+    """No method replaces the model that it starts from, whatever `force` says. Raises `Refused`."""
+    original = project.root / asset.uri if asset.uri and "://" not in asset.uri else None
+    if original is not None and original.exists() and target.path.exists() and target.path.samefile(original):
+        raise Refused(f"is the model '{asset.id}' itself, which stays as it is", place=str(target.path), cure="choose another name")
 
 
 def _subject(project: Project, wanted: Wanted) -> tuple[Asset, Any, Any]:
