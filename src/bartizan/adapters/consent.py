@@ -54,7 +54,7 @@ def may_run_code() -> bool:
 def require_code(shown: str, place: Place | None) -> None:
     """Raise `NoTarget`, with the option that gives consent, where code of the project in `shown` may not be run."""
     if not may_run_code():
-        cure = "if you trust that code: bartizan assess --run-code"
+        cure = "if you trust that code: bartizan assess --run-code (other commands take --run-code, too)"
         raise NoTarget(f"needs to run the project's own code in '{shown}', and nobody consented to that", place=place, cure=cure)
 
 

@@ -219,7 +219,10 @@ def gate_command(path: Path, schema: Path | None, target: Path | None, shown: in
         write(schemas.dump(schema_infer.infer(path)), target)
         return 0
     assert schema is not None
+    if any("\udc80" <= character <= "\udcff" for character in str(path)):
+        raise InputError("has a name that is no UTF-8, which tables are not read by", place=one_line(repr(path.name), 80), cure="rename it")
     rules = schemas.load(schema)
+    unreviewed = reviewed_only and rules.reviewed is None
     found = schema_gate.gate(path, rules, shown=shown, values=not no_values)
     if form == "json":
         click.echo(json_text(found))
@@ -232,8 +235,11 @@ def gate_command(path: Path, schema: Path | None, target: Path | None, shown: in
         for note in found.notes:
             click.echo(f"note: {note}")
         judged = f"{found.rows} rows by {found.rules} rules of {one_line(found.schema, 60)} version {found.version}"
-        click.echo(f"ok: {judged}" if found.ok else f"refused: {judged}: {len(found.violations)} broken")
-    return 0 if found.ok and not (reviewed_only and rules.reviewed is None) else 1
+        if found.ok and unreviewed:
+            click.echo(f"refused: {judged} hold, and nobody reviewed them: write who and when under 'reviewed' in {schema.name}")
+        else:
+            click.echo(f"ok: {judged}" if found.ok else f"refused: {judged}: {len(found.violations)} broken")
+    return 0 if found.ok and not unreviewed else 1
 
 
 def _export(held: Held, output: Path | None, facts: tuple[str, ...]) -> None:

@@ -128,3 +128,9 @@ def test_imitations(name: str, target: str) -> None:
 def test_popular_names_and_strangers_are_no_imitations() -> None:
     assert suspects(popular()) == []
     assert suspects(["bartizan", "my-companys-scoring", "xy"]) == []
+
+
+def test_a_table_is_no_list_of_packages(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("age;income\n1;2\n3;4\n")
+    with pytest.raises(InputError, match="no list of packages"):
+        packages_in(tmp_path / "rows.csv")

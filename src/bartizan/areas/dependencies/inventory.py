@@ -124,7 +124,11 @@ def _wheel(path: Path, root: str | Path) -> Installed:
 
 
 def _declared(path: Path, root: str | Path) -> Iterator[Installed]:
-    for dependency in dependencies_of(path, root):
+    found = dependencies_of(path, root)
+    unread = [d for d in found if d.why.startswith("cannot be read")]
+    if found and len(unread) * 2 >= len(found):
+        raise InputError(f"is no list of packages: '{unread[0].name}' is no requirement", place=unread[0].place, cure=_CURE)
+    for dependency in found:
         if dependency.hold is not Hold.LOCAL:
             yield Installed(canonicalize_name(dependency.name), dependency.version, dependency.place)
 

@@ -12,6 +12,9 @@ from bartizan.areas.pii.columns import Column, scan_column, scan_table
 TABLES = frozenset(FORMATS) - {".txt", ".data"}
 LINES = "lines"
 """Name of the only column of a file that is no table."""
+UNREADABLE = 0.05
+"""Share of characters that are no UTF-8 beyond which a file counts as no text."""
+
 _NO_TEXT = frozenset(
     {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy", ".npz", ".wav", ".mp3", ".mp4", ".zip", ".tar"}
 )
@@ -41,7 +44,7 @@ def _read(root: str | Path, path: Path) -> Iterator[tuple[Path, dict[str, Column
             yield file, scan_table({name: frame[name].array for name in frame.columns})
             continue
         text = None if kind in _NO_TEXT else read_text(root, file)
-        if text is None or "\0" in text[:4096]:
+        if text is None or "\0" in text[:4096] or text[:4096].count("\ufffd") > len(text[:4096]) * UNREADABLE:
             yield file, None
         else:
             yield file, {LINES: scan_column("", text.splitlines())}
