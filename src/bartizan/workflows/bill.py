@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bartizan
 from bartizan.adapters.files import files_below, local_path, shown
-from bartizan.areas.dependencies.inventory import PYPI, Installed, packages_in
+from bartizan.areas.dependencies.inventory import Installed, packages_in
 from bartizan.governance.bill import bill_of
 from bartizan.model.bill import Bill, FileHash, Part, PartKind
 from bartizan.model.errors import BartizanError
@@ -63,8 +63,4 @@ def _sha256(path: Path) -> str:
 
 
 def _library(package: Installed) -> Part:
-    version = f"@{package.version}" if package.version else ""
-    kinds = {PYPI: "pypi", "Debian": "deb/debian", "Alpine": "apk/alpine", "crates.io": "cargo", "Go": "golang"}
-    ecosystem = package.ecosystem.partition(":")[0]
-    purl = f"pkg:{kinds.get(ecosystem, ecosystem.lower())}/{package.name}{version}"
-    return Part(ref=purl, kind=PartKind.LIBRARY, name=package.name, version=package.version or "", purl=purl)
+    return Part(ref=package.purl, kind=PartKind.LIBRARY, name=package.name, version=package.version or "", purl=package.purl)

@@ -42,6 +42,13 @@ class Installed:
     def __str__(self) -> str:
         return f"{self.name} {self.version or '(any version)'}"
 
+    @property
+    def purl(self) -> str:
+        """The package URL, as `from_purl` reads it."""
+        kinds = {ecosystem: kind for kind, ecosystem in _PURLS.items()} | {"Debian": "deb/debian", "Alpine": "apk/alpine"}
+        ecosystem = self.ecosystem.partition(":")[0]
+        return f"pkg:{kinds.get(ecosystem, ecosystem.lower())}/{self.name}" + (f"@{self.version}" if self.version else "")
+
 
 def packages_in(path: Path, root: str | Path | None = None) -> list[Installed]:
     """The packages that `path` holds, recognised by content: a requirements or lock file, a folder of them, a virtual environment or

@@ -140,7 +140,7 @@ def document(matches: Sequence[Match], imported: dict[str, bool | None], author:
         statements.append(
             {
                 "vulnerability": {"name": match.ids[0], "aliases": list(match.ids[1:]), "description": match.title},
-                "products": [{"@id": purl_of(match), "identifiers": {"purl": purl_of(match)}}],
+                "products": [{"@id": match.package.purl, "identifiers": {"purl": match.package.purl}}],
                 "status": "under_investigation",
                 "timestamp": moment,
             }
@@ -155,11 +155,3 @@ def document(matches: Sequence[Match], imported: dict[str, bool | None], author:
         "version": 1,
     }
     return json.dumps(head | {"statements": statements}, indent=2, ensure_ascii=False) + "\n"
-
-
-def purl_of(match: Match) -> str:
-    """The package URL of a match's package."""
-    kinds = {"PyPI": "pypi", "Debian": "deb/debian", "Alpine": "apk/alpine", "crates.io": "cargo", "Go": "golang"}
-    ecosystem = match.package.ecosystem.partition(":")[0]
-    version = f"@{match.package.version}" if match.package.version else ""
-    return f"pkg:{kinds.get(ecosystem, ecosystem.lower())}/{match.package.name}{version}"
