@@ -26,9 +26,6 @@ from bartizan.areas.artefacts.pickles import Policy, inspect
 from bartizan.areas.artefacts.safety import Safety, UseKind
 from bartizan.model.errors import InputError
 
-EXIT = 1
-"""Exit code of a program that a refused load ended."""
-
 
 class RefusedLoad(pickle.UnpicklingError):
     """A pickle that the policy does not find safe was about to be loaded."""

@@ -39,8 +39,6 @@ _NAMED: tuple[tuple[str, Phrases], ...] = (
 )  # fmt: skip
 DIRECT = frozenset({"email", "phone", "person_name", "address", "us_ssn", "identity_number", "device", "secret"})
 """Kinds by name that single a person out, or open a door; the others do so together with more columns."""
-SPECIAL = frozenset({"origin", "belief", "health", "sex"})
-"""Kinds by name that belong to the special categories of GDPR Art. 9, or stand close to them."""
 _NO_CHECK_DIGIT = frozenset({"us_ssn", "us_itin", "gb_nino", "in_pan", "dk_cpr", "my_mykad"})
 _ENOUGH = 12  # values that a check digit of one in ten cannot all pass by chance: 1e-12
 

@@ -30,7 +30,6 @@ _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 ALNUM = _table(DIGITS + _UPPER + _UPPER.lower(), beyond=True)
 LATIN = _table(_UPPER + _UPPER.lower())
-WORD = _table(DIGITS + _UPPER + _UPPER.lower() + "_", beyond=True)
 
 
 @dataclass

@@ -22,8 +22,6 @@ NAMED = frozenset({
 })  # fmt: skip
 """Loaders that look a name up without calling it."""
 
-REFERENCE_ONLY = ("builtins", "numpy", "sklearn", "scipy", "operator")
-
 
 def judge_entries(entries: Mapping[str, Piece], scope: Scope) -> None:
     """Judge the archive's schema."""
