@@ -75,10 +75,14 @@ def command(path: Path, form: str, options: Options, executor: str, workers: int
     for target, chosen in targets.items():
         write(render(done.report, chosen), target)
     if form == "json":
-        click.echo(json_text({"report": done.report, "ran": done.ran, "reused": done.reused, "violations": done.violations}))
+        click.echo(
+            json_text({"report": done.report, "ran": done.ran, "reused": done.reused, "violations": done.violations, "notes": done.notes})
+        )
     else:
         click.echo(whole(done.report, path))
         click.echo(f"\n{done.ran} jobs ran, {done.reused} reused from evidence on unchanged things.")
+        for note in done.notes:
+            click.echo(f"note: {note}")
         click.echo(violations_text(done.violations, verdicts_of(done.report)[Verdict.UNKNOWN]))
     return 1 if done.violations else 0
 

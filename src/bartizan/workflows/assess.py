@@ -13,18 +13,20 @@ from bartizan.evidence import Keyring, Store
 from bartizan.model.checks import Cost
 from bartizan.model.findings import Budget, Finding, Job, Outcome
 from bartizan.model.report import Report
-from bartizan.workflows import register
+from bartizan.workflows import preflight, register
 from bartizan.workflows.project import Project
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What an assessment found: the report, how many jobs ran and how many were reused, and what breaks the policy."""
+    """What an assessment found: the report, how many jobs ran and how many were reused, what breaks the policy, and `notes` on what the
+    manifest says to nobody."""
 
     report: Report
     ran: int
     reused: int
     violations: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,13 @@ def plan(project: Project, options: Options | None = None) -> tuple[Job, ...]:
 def assess(project: Project, executor: Executor, listener: Listener, options: Options | None = None) -> Assessment:
     """Run what the threats ask for and is not yet proved on unchanged things; record each outcome the moment it is there.
 
-    The policy sees what this run found and what other runs found on the same things as they are now, and judges decisions by the clock: no
-    choice of seed, limit or report date hides a failure. A live check that `only` names runs again. On Ctrl-C (`KeyboardInterrupt`) all
-    finished jobs are in the store; the next call goes on from there.
+    Names in the manifest that nothing bears out are refused. The policy sees what this run found and what other runs found on the same
+    things as they are now, and judges decisions by the clock: no choice of seed, limit or report date hides a failure. A live check that
+    `only` names runs again. On Ctrl-C (`KeyboardInterrupt`) all finished jobs are in the store; the next call goes on from there.
     """
     options = options or Options()
     policy = register.policy_of(project, options.fail_on)
+    notes = preflight.names_are_there(project.system, project.root, registry.load())
     jobs = plan(project, options)
     with Store.open(project.state, key=Keyring(project.state / "keys").signer()) as store:
         recorded = store.evidence()
@@ -78,6 +81,7 @@ def assess(project: Project, executor: Executor, listener: Listener, options: Op
         ran=sum(not outcome.cached for outcome in outcomes),
         reused=sum(outcome.cached for outcome in outcomes),
         violations=policy.violations(judged, findings),
+        notes=notes,
     )
 
 
