@@ -183,3 +183,16 @@ def test_check_of_texts(tmp_path: Path, copies: int, verdict: Verdict) -> None:
     (outcome,) = checks.contract(registry.get(job.check), [job])
     assert outcome.findings[0].verdict is verdict
     assert outcome.findings[0].measures[0].k == copies
+
+
+def test_categories_with_long_names_are_not_texts() -> None:
+    """Rows that share the wording of their categories, and differ in numbers, repeat nothing; one that is copied does."""
+    draw = np.random.default_rng(0)
+    histories = [f"account number {n} with other credits existing at banks elsewhere" for n in range(6)]
+    frame = pd.DataFrame(
+        {"history": draw.choice(histories, 300), "amount": draw.integers(250, 20_000, 300), "age": draw.integers(18, 80, 300)}
+    )
+    frame.loc[299] = frame.loc[7]
+    leader = duplicate_rows(frame)
+    assert np.flatnonzero(leader != np.arange(300)).tolist() == [299]
+    assert leader[299] == 7

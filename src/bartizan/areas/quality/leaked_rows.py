@@ -15,6 +15,9 @@ from bartizan.methods.row_overlap import Leakage, find_leakage
 LEAST_WORDS = 5.0
 """Mean number of words from which a column holds texts."""
 
+REPEATED = 3
+"""How often the values of a column stand in it on average, from which wordy ones are categories and no texts."""
+
 
 @dataclass(frozen=True)
 class TableLeakage(Leakage):
@@ -47,11 +50,15 @@ def table_leakage(
 
 
 def holds_texts(column: pd.Series) -> bool:
-    """Are the cells of a column texts of several words?"""
+    """Are the cells of a column texts of several words? Categories with long names, the same few in many rows, are not."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return False
-    words = column.dropna().head(500).map(lambda value: len(str(value).split()))
-    return len(words) > 0 and float(words.mean()) >= LEAST_WORDS
+    filled = column.dropna()
+    words = filled.head(500).map(lambda value: len(str(value).split()))
+    if not len(words) or float(words.mean()) < LEAST_WORDS:
+        return False
+    distinct = filled.astype(str).nunique()
+    return bool(distinct * REPEATED > len(filled) or distinct > max(50.0, 2.0 * len(filled) ** 0.5))
 
 
 def joined(frame: pd.DataFrame) -> list[str]:
