@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bartizan.model.errors import InputError
+from bartizan.model.errors import InputError, one_line
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,4 +59,4 @@ def write(text: str, output: Path | None) -> None:
         whole.replace(output)
     finally:
         whole.unlink(missing_ok=True)
-    click.echo(f"wrote {output}", err=True)
+    click.echo(f"wrote {one_line(str(output), 300)}", err=True)

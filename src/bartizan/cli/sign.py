@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bartizan.cli.options import NewFile, format_option
-from bartizan.model.errors import InputError
+from bartizan.model.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from bartizan.areas.provenance.signing.cache import Cache
@@ -117,5 +117,5 @@ def _tell(signature: Path, statement: Statement, key: PrivateKey | None, cache: 
         facts = {"signature": str(signature), "signer": signer, "digest": statement.digest, "files": len(statement.files)}
         click.echo(json_text(facts | {"ignored": statement.ignored}))
     else:
-        click.echo(f"wrote {signature}: {len(statement.files)} files, sha256 {statement.digest[:16]}…, {signer[:20]}…")
+        click.echo(f"wrote {one_line(str(signature), 300)}: {len(statement.files)} files, sha256 {statement.digest[:16]}…, {signer[:20]}…")
     return 0

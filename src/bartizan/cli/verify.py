@@ -64,9 +64,9 @@ def command(what: Path, key: Path | None, checkpoint: Path | None, root: Path | 
         click.echo(json_text(msgspec.to_builtins(result) | {"ok": result.ok}))
     else:
         for warning in result.warnings:
-            click.echo(f"{click.style('note', fg='yellow')}: {warning}")
+            click.echo(f"{click.style('note', fg='yellow')}: {one_line(warning)}")
         for problem in result.problems:
-            click.echo(f"{click.style('problem', fg='red')}: {problem}")
+            click.echo(f"{click.style('problem', fg='red')}: {one_line(problem)}")
         verdict = click.style("holds", fg="green") if result.ok else click.style("does not hold", fg="red")
         click.echo(f"{result.entries} entries, head {result.head[:16]}…, key {result.key[:16]}…: the record {verdict}.")
     return 0 if result.ok else 1
@@ -110,9 +110,8 @@ def _verify_signed(what: Path, signature: Path, key: Path | None, how: dict[str,
         if form == "json":
             click.echo(json_text({"ok": False, "problems": [str(error)], "signature": str(signature), "signer": verifier.signer}))
         else:
-            click.echo(
-                f"{click.style('problem', fg='red')}: {one_line(str(error))}\n{signature}: {click.style('does not hold', fg='red')}."
-            )
+            click.echo(f"{click.style('problem', fg='red')}: {one_line(str(error))}")
+            click.echo(f"{one_line(str(signature), 300)}: {click.style('does not hold', fg='red')}.")
         return 1
     if verifier.cache is not None:
         verifier.cache.save()
@@ -122,9 +121,10 @@ def _verify_signed(what: Path, signature: Path, key: Path | None, how: dict[str,
     for note in result.notes:
         click.echo(f"{click.style('note', fg='yellow')}: {one_line(note)}")
     for problem in result.problems:
-        click.echo(f"{click.style('problem', fg='red')}: {problem}")
+        click.echo(f"{click.style('problem', fg='red')}: {one_line(problem)}")
     verdict = click.style("is what was signed", fg="green") if result.ok else click.style("is not what was signed", fg="red")
-    click.echo(f"{signature}: {result.files} files, {one_line(result.signer, 20)}, sha256 {result.digest[:16]}…: {what} {verdict}.")
+    said = f"{result.files} files, {one_line(result.signer, 20)}, sha256 {result.digest[:16]}…"
+    click.echo(f"{one_line(str(signature), 300)}: {said}: {one_line(str(what), 300)} {verdict}.")
     return 0 if result.ok else 1
 
 
