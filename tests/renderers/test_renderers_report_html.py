@@ -244,3 +244,15 @@ def test_worst_risk_first_whatever_the_order_given(page: Page) -> None:
     assert html_page.render(backwards) == html_page.render(report)
     tags = [a["class"].removeprefix("tag ") for tag, a in page.elements if tag == "span" and a.get("class", "").startswith("tag ")]
     assert tags[:3] == [Level.CRITICAL] * 3
+
+
+def test_of_many_risks_each_stands_there_and_the_lower_ones_in_a_table() -> None:
+    report = report_fixture.report(html_page.DETAILED + 30)
+    found = page_of(report)
+    ids = [a["id"] for _, a in found.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for _, a in found.elements if a.get("href", "").startswith("#")} <= set(ids)
+    rows = {a["id"]: tag for tag, a in found.elements if a.get("id", "").startswith("risk-")}
+    assert len(rows) == len(report.risks)
+    assert sorted(rows.values()).count("tr") == 30
+    assert "The other 30 risks, lower than these" in found.text

@@ -25,6 +25,9 @@ from bartizan.renderers.svg_flows import flow_picture
 SUFFIX = ".html"
 MEDIA_TYPE = "text/html"
 
+DETAILED = 400
+"""Risks, and threats, that the page shows with all their details; those ranked below stand in a table, so that a browser opens any system."""
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -35,6 +38,7 @@ def render(report: Report) -> str:
     page = environment.get_template("report.html.j2").render(
         report=report,
         rows=rows_of(report),
+        detailed=DETAILED,
         picture=flow_picture(report.system),
         policy=f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'",
         headline=summary.headline(report),
