@@ -26,7 +26,7 @@ SUFFIX = ".html"
 MEDIA_TYPE = "text/html"
 
 DETAILED = 400
-"""Risks, and threats, that the page shows with all their details; those ranked below stand in a table, so that a browser opens any system."""
+"""Risks, and threats, that the page shows with all their details; those ranked below stand in a table: a browser opens any system."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
