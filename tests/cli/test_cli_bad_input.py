@@ -38,6 +38,10 @@ OUTPUTS = (
     ["sign", "in", "--key", "p", "--new-key", "p256"],
     ["bom", "write", "in"],
     ["policy", "allow", "click"],
+    ["bundle"],
+    ["report"],
+    ["schema"],
+    ["threats"],
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bartizan.cli.options import format_option, project_argument
+from bartizan.cli.options import NewFile, format_option, project_argument
 
 if TYPE_CHECKING:
     from bartizan.engine.ports import Executor
@@ -50,9 +50,7 @@ def run_options(command: Callable[..., int]) -> Callable[..., int]:
 @run_options
 @click.option("--executor", type=click.Choice(["processes", "inline"]), default="processes", show_default=True, help="Where jobs run.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes at once; the machine's cores by default.")
-@click.option(
-    "--report", "reports", multiple=True, type=click.Path(path_type=Path), help="Also write a report; its suffix says the format."
-)
+@click.option("--report", "reports", multiple=True, type=NewFile(), help="Also write a report; its suffix says the format.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(path: Path, form: str, options: Options, executor: str, workers: int | None, reports: tuple[Path, ...], quiet: bool) -> int:
     """Attack and inspect what the manifest declares, keep signed evidence, compute the residual risk.

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from bartizan.cli.options import project_argument
+from bartizan.cli.options import NewFile, project_argument
 
 
 @click.command("bundle", epilog="Example: bartizan bundle examples/credit-scoring -o audit.bartizan.zip")
 @project_argument
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="The file to write; <system>.bartizan.zip by default.")
+@click.option("--output", "-o", type=NewFile(), help="The file to write; <system>.bartizan.zip by default.")
 def command(path: Path, output: Path | None) -> None:
     """Export the evidence, checkpoints, public keys and artefacts with the manifest and the report as one file that `bartizan verify`
     checks anywhere, offline."""

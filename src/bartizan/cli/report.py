@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from bartizan.cli.options import project_argument, write
+from bartizan.cli.options import NewFile, project_argument, write
 
 
 @click.command("report", epilog="Example: bartizan report examples/credit-scoring -o report.html")
 @project_argument
 @click.option("--format", "form", metavar="FORMAT", help="html, markdown, json, csv, sarif or junit; the suffix of --output by default.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file; otherwise print.")
+@click.option("--output", "-o", type=NewFile(), help="Write to this file; otherwise print.")
 def command(path: Path, form: str | None, output: Path | None) -> None:
     """Write the report from the evidence at hand. The same store gives the same bytes when SOURCE_DATE_EPOCH is set."""
     from bartizan.cli.formats import format_of, render

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True), metavar="[PATH]...")
 @click.option("--max-age", type=click.FloatRange(min=0), default=7.0, show_default=True, help="Days after which advisories are too old.")
 @click.option("--vex", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True, help="OpenVEX or CycloneDX excuses.")
-@click.option("--write-vex", type=click.Path(path_type=Path, dir_okay=False), help="Write an OpenVEX document to start from.")
+@click.option("--write-vex", type=NewFile(), help="Write an OpenVEX document to start from.")
 @click.option("--code", type=click.Path(path_type=Path, exists=True), help="The serving code: says which vulnerable packages it imports.")
 @click.option("--known-name", multiple=True, metavar="NAME", help="A package that is meant, although its name looks like another's.")
 @click.option("-o", "--output", type=NewFile(), help="Write the result to a file.")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from bartizan.cli.options import write
+from bartizan.cli.options import NewFile, write
 from bartizan.cli.show import json_text
 
 
 @click.command("schema", epilog="Example: bartizan schema -o bartizan.schema.json")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option("--output", "-o", type=NewFile(), help="Write to this file.")
 def command(output: Path | None) -> None:
     """Print the JSON Schema of bartizan.yaml, for completion and checking in editors."""
     from bartizan.manifest import schema

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bartizan.cli.options import format_option, project_argument, write
+from bartizan.cli.options import NewFile, format_option, project_argument, write
 from bartizan.cli.show import json_text, table
 from bartizan.model.errors import InputError, one_line
 from bartizan.workflows.project import Project, find
@@ -19,7 +19,7 @@ MAY_SHOWN = 8
 @click.command("threats", epilog="Example: bartizan threats examples/credit-scoring --format mermaid")
 @project_argument
 @format_option("table", "markdown", "json", "mermaid", "csv")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option("--output", "-o", type=NewFile(), help="Write to this file.")
 @click.option(
     "--questions", is_flag=True, help="List the open questions instead: what the manifest does not say and the answer depends on."
 )
