@@ -12,6 +12,7 @@ __getattr__, __dir__ = offers(
         "scan_table": "columns",
         "scan_file": "files",
         "Column": "columns",
+        "ColumnScan": "columns",
         "anonymise": "cleaning",
         "anonymise_text": "cleaning",
         "Action": "cleaning",

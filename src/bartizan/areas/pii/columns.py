@@ -1,18 +1,28 @@
-"""Maps the columns of a table to the personal data they hold: by their names, by each value once, and by check digits that all hold."""
+"""Maps the columns of a table to the personal data they hold: by their names, by each value once, and by check digits that all hold.
+
+A table may come in batches of rows: `ColumnScan` needs the same memory for any number of them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from bartizan.areas.pii import national
 from bartizan.areas.pii.context import Phrases
-from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.distinct import SMALL, Sample, SmallNumbers
 from bartizan.areas.pii.scan import scan_texts
+from bartizan.areas.pii.values import Whole, counted, whole_numbers
+
+if TYPE_CHECKING:
+    from bartizan.areas.pii.names import NameFinder
 
 _SPLIT = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 _NAMED: tuple[tuple[str, Phrases], ...] = (
@@ -43,8 +53,19 @@ _NO_CHECK_DIGIT = frozenset({"us_ssn", "us_itin", "gb_nino", "in_pan", "dk_cpr",
 _ENOUGH = 12  # values that a check digit of one in ten cannot all pass by chance: 1e-12
 
 
+MEMORY = 64 << 20
+"""Bytes that a scan spends on remembering values, over all its columns; beyond, it forgets them and judges them again."""
+_FIRST = 1000  # different values of which a check digit must hold nearly always
+_FEW_DIGITS = re.compile(r"0|-?[1-9][0-9]{0,5}")
+_LONG = 64  # characters from which a value is remembered by its digest
+_SAMPLE = 2048  # different values by which their number is estimated: a standard error of 2 %
+
+
 class Found(msgspec.Struct, frozen=True):
-    """How many `rows` and different `values` of a column hold a kind, and whether the value is `whole` or text with it inside."""
+    """How many `rows` and different `values` of a column hold a kind, and of how many values it is the `whole`, not a part.
+
+    `rows` is exact, and so are the others unless the column says that they are `estimated`.
+    """
 
     rows: int
     values: int
@@ -62,6 +83,8 @@ class Column(msgspec.Struct, frozen=True):
     kinds: dict[str, Found]
     words: float = 0.0
     """Words a different value has, on average."""
+    estimated: bool = False
+    """Are `values`, and those of `kinds`, estimates (standard error 2 %), because there were too many to remember? Rows are exact."""
 
     @property
     def main(self) -> str | None:
@@ -89,53 +112,154 @@ def named_kind(name: str) -> str | None:
 def scan_table(columns: Mapping[str, Iterable[Any]]) -> dict[str, Column]:
     """What each column of a table holds; `columns` maps names to their values (lists, arrays, the columns of a pandas or polars frame).
 
-    Each different value is read once, however often it stands there. None and NaN are empty.
+    Each different value is read once, however often it stands there. None and NaN are empty; of floats only whole ones are read.
     """
-    return {str(name): scan_column(str(name), values) for name, values in columns.items()}
+    scan = ColumnScan()
+    scan.take(columns)
+    return scan.finish()
 
 
 def scan_column(name: str, values: Iterable[Any]) -> Column:
     """What one column holds."""
-    counted, rows = _counted(values)
-    texts = list(counted)
-    hits = scan_texts(texts, hint=column_words(name))
-    kinds = _tally(texts, counted, hits)
-    for kind in _by_check_digits(texts) if not kinds else ():
-        kinds[kind] = Found(sum(counted.values()), len(texts), len(texts))
-    words = sum(text.count(" ") + 1 for text in texts) / max(len(texts), 1)
-    return Column(name, rows, sum(counted.values()), len(texts), named_kind(name), kinds, words)
+    return scan_table({name: values})[name]
 
 
-def _counted(values: Iterable[Any]) -> tuple[Counter[str], int]:
-    """The different values as text with their counts, and the number of rows."""
-    plain = values.tolist() if hasattr(values, "tolist") else values.to_pylist() if hasattr(values, "to_pylist") else list(values)
-    raw = Counter(plain)
-    counted: Counter[str] = Counter()
-    for value, count in raw.items():
-        if value is None or value != value or value == "":
-            continue
-        if isinstance(value, float):
-            if not value.is_integer() or abs(value) >= 1e16:
-                continue
-            value = int(value)
-        counted[value if isinstance(value, str) else str(value)] += count
-    return counted, len(plain)
+class ColumnScan:
+    """A table that comes in batches of rows, read in one pass; memory stays the same for any number of rows (see `MEMORY`)."""
+
+    def __init__(self, *, finder: NameFinder | None = None) -> None:
+        self._finder = finder
+        self._columns: dict[str, _Held] = {}
+
+    def take(self, columns: Mapping[str, Any]) -> None:
+        """Read one batch of rows: for each column its values as a list, or an array of numpy, pandas, polars or Arrow.
+
+        The values of an Arrow dictionary are judged once. A column that a batch lacks, or that comes later, has fewer rows.
+        """
+        for name, values in columns.items():
+            held = self._columns.setdefault(str(name), _Held(str(name)))
+            numbers = whole_numbers(values)
+            if numbers is None:
+                texts, rows = counted(values)
+                held.rows += rows
+                held.take(texts)
+            else:
+                held.rows += numbers[1]
+                held.take_numbers(numbers[0])
+        self._forget()
+
+    def finish(self) -> dict[str, Column]:
+        """What each column held, in the order in which they came."""
+        return {name: held.column() for name, held in self._columns.items()}
+
+    def _forget(self) -> None:
+        """Where the values take too much memory, the columns with more than their share forget theirs."""
+        if sum(held.size for held in self._columns.values()) > MEMORY:
+            for held in self._columns.values():
+                if held.size * len(self._columns) > MEMORY:
+                    held.forget()
 
 
-def _tally(texts: list[str], counted: Mapping[str, int], hits: list[tuple[Hit, ...]]) -> dict[str, Found]:
-    sums: dict[str, list[int]] = {}
-    for text, found in zip(texts, hits, strict=True):
-        for kind in {hit.kind for hit in found}:
-            entry = sums.setdefault(kind, [0, 0, 0])
-            entry[0] += counted[text]
+class _Held:
+    """What is known of one column so far."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.hint = name, column_words(name)
+        self.rows = self.filled = self.size = 0
+        self.words = self.judged = 0
+        self.kinds: dict[str, list[int]] = {}
+        self._first: list[str] = []
+        self._small = SmallNumbers()
+        self._memo: dict[str, tuple[tuple[str, bool], ...]] = {}
+        self._all: Sample | None = None  # from here on: samples of the values seen, and of those with each kind
+        self._of: dict[str, Sample] = {}
+
+    def take(self, texts: Mapping[str, int]) -> None:
+        """Count `texts`, different values with the rows that hold them."""
+        small = {text for text in texts if len(text) < 8 and _FEW_DIGITS.fullmatch(text)}
+        numbers = np.array([int(text) for text in small], np.int64)
+        new = {str(number) for number in numbers[self._small.add(numbers)].tolist()} if small else set()
+        longer = {text: text if len(text) < _LONG else _short(text) for text in texts if text not in small}
+        if len(self._first) < _FIRST:
+            fresh = (text for text in texts if text in new or (text not in small and longer[text] not in self._memo))
+            self._first += [text.strip()[:_LONG] for text in islice(fresh, _FIRST - len(self._first))]
+        self.filled += sum(texts.values())
+        self._judge(longer, texts)
+
+    def _judge(self, keys: Mapping[str, str], counts: Mapping[str, int]) -> None:
+        """Count the kinds of the values of `keys`; those that are not remembered are judged."""
+        new = [text for text, key in keys.items() if key not in self._memo]
+        for text, hits in zip(new, scan_texts(new, hint=self.hint), strict=True):
+            stripped = len(text.strip())
+            found = {hit.kind: False for hit in hits} | {hit.kind: True for hit in hits if hit.end - hit.start == stripped}
+            self._judged(keys[text], text, tuple(sorted(found.items())))
+        for text, key in keys.items():
+            for kind, _ in self._memo[key]:
+                self.kinds[kind][0] += counts[text]
+
+    def _judged(self, key: str, text: str, found: tuple[tuple[str, bool], ...]) -> None:
+        self._memo[key] = found
+        self.size += 150 + len(key)
+        self.judged += 1
+        self.words += text.count(" ") + 1
+        for kind, whole in found:
+            entry = self.kinds.setdefault(kind, [0, 0, 0])
             entry[1] += 1
-            entry[2] += any(hit.kind == kind and hit.end - hit.start == len(text.strip()) for hit in found)
-    return {kind: Found(*sums[kind]) for kind in sorted(sums)}
+            entry[2] += whole
+        if self._all is not None:
+            self._sampled(key, found)
+
+    def take_numbers(self, numbers: Whole) -> None:
+        """Count whole numbers. Those of at most six digits hold nothing, and are noted by a bit each."""
+        small = (numbers > -SMALL) & (numbers < SMALL)
+        few = numbers[small].astype(np.int64)
+        new = self._small.add(few) if len(few) else np.empty(0, np.intp)
+        if len(self._first) < _FIRST and (len(new) or not small.all()):
+            kept = ~small
+            kept[np.flatnonzero(small)[new]] = True
+            fresh = [text for text in map(str, dict.fromkeys(numbers[kept].tolist())) if text not in self._memo]
+            self._first += fresh[: _FIRST - len(self._first)]
+        self.filled += len(numbers)
+        if len(few) < len(numbers):
+            different, counts = np.unique(numbers[~small], return_counts=True)
+            texts = [str(number) for number in different.tolist()]
+            self._judge(dict(zip(texts, texts, strict=True)), dict(zip(texts, counts.tolist(), strict=True)))
+
+    def forget(self) -> None:
+        """Free the memory of the values; their number becomes an estimate."""
+        if self._all is None:
+            self._all = Sample(_SAMPLE)
+            for key, found in self._memo.items():
+                self._sampled(key, found)
+        self._memo.clear()
+        self.size = 0
+
+    def _sampled(self, key: str, found: Sequence[tuple[str, bool]]) -> None:
+        if self._all is not None:
+            self._all.add(key)
+            for kind, whole in found:
+                self._of.setdefault(kind, Sample(_SAMPLE)).add(key, marked=whole)
+
+    def column(self) -> Column:
+        """What the column holds, as far as it has come."""
+        values = len(self._small) + (self.judged if self._all is None else self._all.estimate())
+        kinds = {kind: Found(*self.kinds[kind]) for kind in sorted(self.kinds)}
+        if self._all is not None:
+            kinds = {kind: Found(found.rows, self._of[kind].estimate(), self._of[kind].marked()) for kind, found in kinds.items()}
+        for kind in _by_check_digits(self._first) if not kinds else ():
+            kinds[kind] = Found(self.filled, values, values)
+        words = (self.words + len(self._small)) / max(self.judged + len(self._small), 1)
+        return Column(self.name, self.rows, self.filled, values, named_kind(self.name), kinds, words, self._all is not None)
+
+
+def _short(text: str) -> str:
+    """What stands for a long value in the memory."""
+    return f"\0{blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
 
 
 def _by_check_digits(texts: list[str]) -> list[str]:
     """The national identifier that nearly all values are by their check digits, which chance does not give; at most one."""
-    sample = texts[:1000]
+    sample = texts[:_FIRST]
     shapes = Counter(re.sub(r"[0-9]+", lambda run: str(len(run[0])), text.strip()) for text in sample)
     if len(sample) < _ENOUGH or not shapes:
         return []

@@ -1,0 +1,121 @@
+"""Counts different values in bounded memory: small whole numbers by one bit each, texts by a sample of those with the least digests."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SMALL = 10**6
+"""Whole numbers from `-SMALL` to `SMALL`, both left out, have at most six digits: too few for any identifier."""
+_SPAN = 1 << 64
+
+
+class SmallNumbers:
+    """Which whole numbers of at most six digits have been seen: 250 KB at most."""
+
+    def __init__(self) -> None:
+        self._bits: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self._from = 0  # the number of the first bit, a multiple of 8
+
+    def __len__(self) -> int:
+        return int(np.unpackbits(self._bits).sum())
+
+    def add(self, numbers: NDArray[Any]) -> NDArray[np.intp]:
+        """Note `numbers` (not empty, each of at most six digits); the places of those that are new, each of which may stand there twice."""
+        low, high = int(numbers.min()) & ~7, int(numbers.max()) + 1
+        seen = np.zeros(-(-(high - low) // 8) * 8, np.bool_)
+        seen[numbers - low] = True
+        packed = np.packbits(seen)
+        self._reach(low, low + len(seen))
+        at = (low - self._from) // 8
+        held = self._bits[at : at + len(packed)]
+        new = packed & ~held
+        held |= packed
+        if not new.any():
+            return np.empty(0, np.intp)
+        return np.flatnonzero(np.unpackbits(new).view(np.bool_)[numbers - low])
+
+    def __contains__(self, number: int) -> bool:
+        byte, bit = divmod(number - self._from, 8)
+        return 0 <= byte < len(self._bits) and bool(self._bits[byte] & (128 >> bit))
+
+    def _reach(self, low: int, high: int) -> None:
+        """Make room for the numbers from `low` to `high`."""
+        if not len(self._bits):
+            self._from = low
+        start, end = min(low, self._from), max(high, self._from + 8 * len(self._bits))
+        if end - start > 8 * len(self._bits):
+            wider = np.zeros((end - start) // 8, np.uint8)
+            at = (self._from - start) // 8
+            wider[at : at + len(self._bits)] = self._bits
+            self._bits, self._from = wider, start
+
+
+class Entry:
+    """A value of a sample: its text where it is kept, how often it came, and whether it is of the kind that is counted apart."""
+
+    __slots__ = ("count", "marked", "text")
+
+    def __init__(self, text: str, count: int, marked: bool) -> None:
+        self.text, self.count, self.marked = text, count, marked
+
+
+class Sample:
+    """Of all values that are added, the `size` different ones with the least digests: drawn evenly, whatever the order, with exact counts.
+
+    The number of all different values is estimated from them with a standard error of 1 / sqrt(size) (Bar-Yossef et al., "Counting
+    distinct elements in a data stream", 2002); with fewer it is exact.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._entries: dict[int, Entry] = {}
+        self._heap: list[int] = []
+
+    def add(self, key: str, count: int = 1, *, text: str = "", marked: bool = False) -> None:
+        """Add `count` rows that hold the value `key`."""
+        digest = digest_of(key)
+        entry = self._entries.get(digest)
+        if entry is not None:
+            entry.count += count
+            return
+        if len(self._heap) < self.size:
+            heapq.heappush(self._heap, -digest)
+        elif digest < -self._heap[0]:
+            del self._entries[-heapq.heapreplace(self._heap, -digest)]
+        else:
+            return
+        self._entries[digest] = Entry(text, count, marked)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries in the order of their digests."""
+        return (self._entries[digest] for digest in sorted(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def complete(self) -> bool:
+        """Are all values that were added in it?"""
+        return len(self._heap) < self.size
+
+    def estimate(self) -> int:
+        """How many different values were added."""
+        return len(self) if self.complete else round((self.size - 1) * _SPAN / -self._heap[0])
+
+    def marked(self) -> int:
+        """How many of them were marked."""
+        share = sum(entry.marked for entry in self._entries.values()) / max(len(self), 1)
+        return round(share * self.estimate())
+
+
+def digest_of(key: str) -> int:
+    """64 bits of BLAKE2b: the same in every process."""
+    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
