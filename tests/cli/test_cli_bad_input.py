@@ -116,11 +116,6 @@ def test_a_name_that_a_library_cannot_take_is_said() -> None:
     assert "odd\\udcff.csv: is no Unicode text; rename it" in done.stderr
 
 
-def test_every_report_says_that_its_folder_is_missing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["schema", "-o", "gone/schema.json"]) == 2
-    assert "gone/schema.json: the folder of the output is not there; make it first" in capsys.readouterr().err
-
-
 def test_an_interrupted_command_says_how_to_go_on() -> None:
     code = "import os, signal, bartizan.cli.schema as s; s.command.callback = lambda **_: os.kill(os.getpid(), signal.SIGINT)"
     code += "; from bartizan.cli.app import run; raise SystemExit(run(['schema']))"
