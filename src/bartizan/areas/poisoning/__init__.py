@@ -12,5 +12,9 @@ __getattr__, __dir__ = offers(
         "spectral_score": "activations",
         "activation_clusters": "activations",
         "frequent_patches": "patches",
+        "influence": "row_influence",
+        "self_influence": "row_influence",
+        "culprits": "row_influence",
+        "last_layer": "bartizan.adapters.last_layers",
     },
 )
