@@ -99,7 +99,9 @@ def test_check_of_pictures_has_a_gallery(tmp_path: Path, rate: float, verdict: V
     (finding,) = outcome.findings
     assert finding.verdict is verdict
     if verdict is Verdict.FAIL:
-        (picture,) = finding.artefacts
+        confusions, picture = finding.artefacts
+        assert confusions.data is not None
+        assert b"labelled " in confusions.data
         assert picture.data is not None
         assert picture.data.count(b"<image ") == 48
         assert finding.measures[0].value == pytest.approx(0.1, abs=0.015)

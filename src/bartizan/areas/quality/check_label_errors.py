@@ -134,13 +134,32 @@ def _details(data: LabelledSet, found: LabelErrors) -> dict[str, object]:
 
 
 def _pictures(data: LabelledSet, found: LabelErrors) -> Iterator[Artefact]:
+    """Which labels stand for which, as a table of counts; of pictures the least believable ones themselves."""
     from bartizan.methods.gallery import MAX_SHOWN, gallery
 
-    rows = found.ranked()[:MAX_SHOWN]
-    if data.images is None or data.labels is None or not len(rows):
+    rows = found.ranked()
+    if data.labels is None or not len(rows):
+        return
+    yield Artefact(name="label-confusions.svg", media_type="image/svg+xml", data=_confusions(data, found))
+    if data.images is None:
         return
     captions = [
         (f"row {data.number(int(row))}: {data.class_name(int(data.labels[row]))}", f"rather {data.class_name(int(found.suggested[row]))}")
-        for row in rows
+        for row in rows[:MAX_SHOWN]
     ]
-    yield Artefact(name="label-errors.svg", media_type="image/svg+xml", data=gallery(data.images[rows], captions))
+    drawn = gallery(data.images[rows[:MAX_SHOWN]], captions, title=f"Labels of {data.name} that are probably wrong, least believable first")
+    yield Artefact(name="label-errors.svg", media_type="image/svg+xml", data=drawn)
+
+
+def _confusions(data: LabelledSet, found: LabelErrors) -> bytes:
+    import numpy as np
+
+    from bartizan.methods.charts import heat_map
+
+    assert data.labels is not None
+    counts = np.zeros((len(found.transition), len(found.transition)), dtype=np.int64)
+    np.add.at(counts, (data.labels[found.flagged], found.suggested[found.flagged]), 1)
+    given, rather = (np.argsort(-counts.sum(axis=axis), kind="stable")[: int((counts.sum(axis=axis) > 0).sum())] for axis in (1, 0))
+    rows = [(f"labelled {data.class_name(int(a))}", [float(counts[a, b]) if counts[a, b] else None for b in rather]) for a in given]
+    summary = f"{int(counts.sum())} of {data.rows} labels are probably wrong: how many of each label look like which other class."
+    return heat_map(f"Labels of {data.name} that are probably wrong", summary, [data.class_name(int(b)) for b in rather], rows, counts=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bartizan.engine.registry import check
-from bartizan.model.findings import Finding, Job, Measure, Severity, Verdict, about_of
+from bartizan.model.findings import Artefact, Finding, Job, Measure, Severity, Verdict, about_of
 from bartizan.model.statistics import clopper_pearson
 from bartizan.model.system import Dataset, Kind, Phase
 
@@ -26,6 +26,7 @@ SHOWN = 20
     kinds={Kind.DATASET},
     phases={Phase.DATA},
     extra="data",
+    version="2",
 )
 def near_duplicates(job: Job, target: Dataset, *, tolerance: float = 0.05) -> Iterator[Finding]:
     """Rows of a data set that repeat another: equal, or nearly the same text or picture.
@@ -78,5 +79,33 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, leader: Any, t
         measures=(Measure(name="repeated rows", value=k / n, low=low, high=high, confidence=job.confidence, n=n, k=k, unit="share of rows",
                           limit=tolerance, method="every pair confirmed"),),
         places=tuple(Place(data.name, int(row) + 2) for row in rows[:20]) if data.lines and k else (Place(data.name),),
+        artefacts=tuple(_drawn(data, leader)),
         details={"groups": groups} | ({} if failed else {"probability_cap": 0.9}),
     )  # fmt: skip
+
+
+def _drawn(data: LabelledSet, leader: npt.NDArray[np.int64]) -> Iterator[Artefact]:
+    """Where the rows of each group stand in the set, largest group first; of pictures the pictures themselves, group by group."""
+    import numpy as np
+
+    from bartizan.methods.charts import MOST_GROUPS, groups_of_rows
+    from bartizan.methods.gallery import MAX_SHOWN, gallery
+
+    repeats = np.flatnonzero(leader != np.arange(data.rows))
+    heads, sizes = np.unique(leader[repeats], return_counts=True)
+    heads = heads[np.argsort(-sizes, kind="stable")]
+    if not len(heads):
+        return
+    members = {int(head): [int(head)] for head in heads[:MOST_GROUPS]}
+    for row in repeats:
+        if int(leader[row]) in members:
+            members[int(leader[row])].append(int(row))
+    groups = [*members.values(), *([[]] * (len(heads) - len(members)))]
+    summary = f"{len(repeats)} of {data.rows} rows repeat an earlier one, in {len(heads)} groups; the largest has {len(groups[0])} rows."
+    drawn = groups_of_rows(f"Rows of {data.name} that repeat one another", summary, data.rows, groups)
+    yield Artefact(name="duplicate-groups.svg", media_type="image/svg+xml", data=drawn)
+    if data.images is not None:
+        shown = [(row, place) for place, rows in enumerate(members.values(), 1) for row in rows[:8]][:MAX_SHOWN]
+        captions = [(f"group {place}", f"row {row}") for row, place in shown]
+        sheet = gallery(data.images[[row for row, _ in shown]], captions, title=f"Repeated pictures of {data.name}, group by group")
+        yield Artefact(name="duplicates.svg", media_type="image/svg+xml", data=sheet)

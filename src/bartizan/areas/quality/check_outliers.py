@@ -25,6 +25,7 @@ SHOWN = 50
     kinds={Kind.DATASET},
     phases={Phase.DATA},
     extra="data",
+    version="2",
 )
 def outliers(job: Job, target: Dataset, *, tolerance: float = 0.02) -> Iterator[Finding]:
     """Rows of a data set that lie far from all others, also where only the combination of their values is odd.
@@ -70,10 +71,18 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, found: Outlier
 
 
 def _pictures(data: LabelledSet, found: Outliers) -> Iterator[Artefact]:
+    from bartizan.methods.charts import outlier_plot
     from bartizan.methods.gallery import MAX_SHOWN, gallery
 
-    rows = found.ranked()[:MAX_SHOWN]
+    rows = found.ranked()
+    usual, odd = (
+        [(row, float(found.score[row])) for row, is_odd in enumerate(found.flagged) if is_odd == which] for which in (False, True)
+    )
+    summary = f"{len(odd)} of {data.rows} rows are farther from the others than {found.cut:.2f} times the median row."
+    drawn = outlier_plot(f"Outliers of {data.name}", summary, usual, odd, found.cut)
+    yield Artefact(name="outlier-distances.svg", media_type="image/svg+xml", data=drawn)
     if data.images is None or not len(rows):
         return
-    captions = [(f"row {row}", f"distance {found.score[row]:.2f}") for row in rows]
-    yield Artefact(name="outliers.svg", media_type="image/svg+xml", data=gallery(data.images[rows], captions))
+    captions = [(f"row {row}", f"distance {found.score[row]:.2f}") for row in rows[:MAX_SHOWN]]
+    sheet = gallery(data.images[rows[:MAX_SHOWN]], captions, title=f"Farthest pictures of {data.name}, farthest first")
+    yield Artefact(name="outliers.svg", media_type="image/svg+xml", data=sheet)

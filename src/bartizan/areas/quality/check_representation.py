@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bartizan.engine.registry import check
 from bartizan.model.errors import InputError, Place
-from bartizan.model.findings import Finding, Job, Measure, Severity, Verdict, about_of
+from bartizan.model.findings import Artefact, Finding, Job, Measure, Severity, Verdict, about_of
 from bartizan.model.system import Dataset, Kind, Phase
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     kinds={Kind.DATASET},
     phases={Phase.DATA},
     extra="data",
+    version="2",
 )
 def representation(
     job: Job, target: Dataset, *, groups: str = "", favourable: str = "", ratio: float = 0.8, least_rows: int = 100
@@ -99,6 +100,7 @@ def _finding(job: Job, about: tuple[str, str], name: str, found: Found, limits: 
         "difference, or how labels were given.",
         measures=tuple(_measures(job, groups, gaps, limits[0])),
         places=(Place(name),),
+        artefacts=(_drawn(name, groups),),
         details=_details(groups, rarest) | ({"probability_cap": 0.3} if verdict is Verdict.PASS else {}),
     )  # fmt: skip
 
@@ -126,3 +128,18 @@ def _details(groups: dict[str, tuple[Group, ...]], rarest: tuple[float, int] | N
         for g in parts
     ]
     return {"groups": rows, "rarest_label": None if rarest is None else {"share": round(rarest[0], 5), "rows": rarest[1]}}
+
+
+def _drawn(name: str, groups: dict[str, tuple[Group, ...]]) -> Artefact:
+    """Bars with their intervals: each group's share of the rows, of the favourable labels, and of missing cells."""
+    from bartizan.methods.charts import Bar, rates
+
+    labelled = any(group.favourable is not None for parts in groups.values() for group in parts)
+    measures = ("share of rows", *(("favourable label",) if labelled else ()), "missing cells")
+    blocks = [
+        (column, [Bar(g.value, f"{g.rows:,} rows", (g.share, *((g.favourable,) if labelled else ()), g.missing)) for g in parts])
+        for column, parts in groups.items()
+    ]
+    summary = f"For each group of {', '.join(groups)}: its {', '.join(measures)}, with exact intervals."
+    data = rates(f"Groups of {name}", summary, measures, blocks)
+    return Artefact(name="groups.svg", media_type="image/svg+xml", data=data)
