@@ -17,6 +17,7 @@ from bartizan import __version__
 from bartizan.evidence.canonical import canonical, parse, plain, sha256
 from bartizan.evidence.signing import PublicKey
 from bartizan.evidence.times import moment, stamp
+from bartizan.model.access import Access
 from bartizan.model.errors import EvidenceError
 from bartizan.model.findings import Finding, Job, Outcome
 from bartizan.model.risks import Evidence, Risk, Subject
@@ -31,6 +32,7 @@ class Entry(StrEnum):
     CHECK_RESULT = "check-result"
     DECISION = "decision"
     RISK_STATE = "risk-state"
+    ACCESS = "access"
     ROTATION = "rotation"
 
     @property
@@ -128,6 +130,14 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
     risk: Risk
 
 
+class Accessed(msgspec.Struct, frozen=True, kw_only=True):
+    """The predicate `access/v1`: somebody asked for data, and this was decided or given."""
+
+    chain: Link
+    collector: Collector
+    access: Access
+
+
 class Rotated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The predicate `rotation/v1`, signed by the old key: from the next entry on, `new_key` alone signs. `der` is base64."""
 
@@ -137,7 +147,7 @@ class Rotated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     der: bytes
 
 
-Predicate = TypeVar("Predicate", CheckResult, Decided, Noted, Rotated)
+Predicate = TypeVar("Predicate", CheckResult, Decided, Noted, Accessed, Rotated)
 
 
 class Statement(msgspec.Struct, Generic[Predicate], frozen=True, kw_only=True, rename={"type": "_type", "predicate_type": "predicateType"}):
@@ -153,6 +163,7 @@ _DECODERS: dict[Entry, msgspec.json.Decoder[Any]] = {
     Entry.CHECK_RESULT: msgspec.json.Decoder(Statement[CheckResult]),
     Entry.DECISION: msgspec.json.Decoder(Statement[Decided]),
     Entry.RISK_STATE: msgspec.json.Decoder(Statement[Noted]),
+    Entry.ACCESS: msgspec.json.Decoder(Statement[Accessed]),
     Entry.ROTATION: msgspec.json.Decoder(Statement[Rotated]),
 }
 
@@ -185,6 +196,12 @@ def noted(risk: Risk, at: str, link: Link, key: str) -> bytes:
     """The statement that `risk` stood like this."""
     predicate = {**_place(link, key), "at": plain(at), "risk": plain(risk)}
     return _statement(Entry.RISK_STATE, [(f"risk:{risk.id}", _as_digest(risk.state))], predicate)
+
+
+def accessed(access: Access, link: Link, key: str) -> bytes:
+    """The statement that data was asked for, under this policy, and what came of it."""
+    about = [(f"policy:{access.dataset}", _as_digest(access.policy)), (f"data:{access.dataset}", _as_digest(access.data))]
+    return _statement(Entry.ACCESS, about, {**_place(link, key), "access": plain(access)})
 
 
 def rotated(new: PublicKey, link: Link, key: str) -> bytes:

@@ -25,6 +25,7 @@ from bartizan.evidence.signing import PublicKey, Signer
 from bartizan.evidence.statements import Entry, Link, Noted
 from bartizan.evidence.times import dating_problem, moment, now, stamp
 from bartizan.evidence.verification import NOTHING
+from bartizan.model.access import Access
 from bartizan.model.errors import EvidenceError
 from bartizan.model.findings import Outcome
 from bartizan.model.report import Chain
@@ -119,6 +120,10 @@ class Store:
         """Record a decision about a risk; returns the number of its entry."""
         return self._add(Entry.DECISION, decision.risk, lambda link, key: statements.decided(decision, link, key))
 
+    def note_access(self, access: Access) -> int:
+        """Record that data was asked for and what came of it; returns the number of its entry. Looked up by the principal."""
+        return self._add(Entry.ACCESS, access.principal, lambda link, key: statements.accessed(access, link, key))
+
     def note_risks(self, risks: Sequence[Risk], at: str) -> int:
         """Record each risk whose state or status differs from its newest record; returns how many that were. `at` is free RFC 3339."""
         changed = [risk for risk in risks if self._standing(risk.id) != (risk.state, risk.status)]
@@ -199,6 +204,10 @@ class Store:
     def history(self, risk_id: str) -> tuple[Noted, ...]:
         """The recorded states of one risk, oldest first: each with `at`, `risk` and its place in `chain`."""
         return tuple(statement.predicate for statement in self._statements(Entry.RISK_STATE, risk_id))
+
+    def accesses(self, principal: str | None = None) -> tuple[Access, ...]:
+        """Who asked for data and what came of it, oldest first; of one principal where one is named."""
+        return tuple(statement.predicate.access for statement in self._statements(Entry.ACCESS, principal))
 
     def artefact(self, digest: str) -> bytes:
         """The content of an artefact. Raises `EvidenceError` where it is missing or was changed."""

@@ -359,6 +359,8 @@ def _topic(kind: Entry, statement: Statement[Any]) -> str:
         return str(predicate.job.digest)
     if kind is Entry.DECISION:
         return str(predicate.decision.risk)
+    if kind is Entry.ACCESS:
+        return str(predicate.access.principal)
     return str(predicate.risk.id if kind is Entry.RISK_STATE else predicate.new_key)
 
 
