@@ -26,16 +26,16 @@ def fold(text: str) -> tuple[str, Codes]:
     """`text` reduced, as a string and as an array of bytes; both have `len(text)` places. Control characters stay as they are."""
     if text.isascii():
         return text, np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-    try:
-        data = text.encode("latin-1").translate(_table()[:256].tobytes())
-    except UnicodeEncodeError:
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        codes = _table()[np.minimum(points, 0xFFFF)]
-        if points.max() > 0xFFFF:
-            digits = (points >= _MATHEMATICAL_DIGITS.start) & (points < _MATHEMATICAL_DIGITS.stop)
-            codes[digits] = 48 + (points[digits] - _MATHEMATICAL_DIGITS.start) % 10
-        data = codes.tobytes()
-    return data.decode("latin-1"), np.frombuffer(data, dtype=np.uint8)
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    codes = points.astype(np.uint8)
+    beyond = np.flatnonzero(points > 0x7F)
+    rare = points[beyond]
+    folded = _table()[np.minimum(rare, 0xFFFF)]
+    if rare.max() > 0xFFFF:
+        digits = (rare >= _MATHEMATICAL_DIGITS.start) & (rare < _MATHEMATICAL_DIGITS.stop)
+        folded[digits] = 48 + (rare[digits] - _MATHEMATICAL_DIGITS.start) % 10
+    codes[beyond] = folded
+    return codes.tobytes().decode("latin-1"), codes
 
 
 @cache

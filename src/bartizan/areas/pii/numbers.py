@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bartizan.areas.pii import national, phones
-from bartizan.areas.pii.checksums import luhn
-from bartizan.areas.pii.context import Phrases, words
+from bartizan.areas.pii.context import Ear, Phrases
 from bartizan.areas.pii.hits import Hit
-from bartizan.areas.pii.page import Page, _table
+from bartizan.areas.pii.page import ALNUM, Page, table
 from bartizan.areas.pii.payment import issuer
+from bartizan.areas.pii.shapes import JOINS, LONG, Shapes, Spans, cards
 
-Ints: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.intp]]"
-_JOINS = _table(" -./")
-_PHONE_JOINS = _table(" -./()")
-_JOIN_CODES = np.zeros(256, np.int64)
-_JOIN_CODES[[ord(c) for c in " -./"]] = (1, 2, 3, 4)
-_LONGEST = 7  # runs of the shape with most of them
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_JOINS = table(JOINS)
 _CARDS = {str(n) for n in range(12, 20)} | {
     sep.join(groups) for sep in "- ." for groups in (list("4444"), list("44443"), list("465"), list("464"))
 }  # fmt: skip
@@ -29,6 +27,24 @@ _CARD_WORDS = Phrases("cards?|cc(?![a-z])|visa|amex|maestro|mastercard|credit|de
 _BIRTH_WORDS = Phrases("born|birth|dob(?![a-z])|geb|nacid|nacim|naiss|née? le|nat[oa] (?:il|a)|syntym|född|født|fodt|urodz|date ?of ?birth")
 _DATE_SHAPES = {f"{a}{sep}{b}{sep}{c}" for sep in "-/." for a, b, c in ("422", "412", "421", "411", "224", "124", "214", "114", "222")}
 _IDENTITY_WORDS = Phrases("|".join(sorted({rule.words for rule in national.RULES})))
+_RULES = national.by_shape()
+_SHAPES = Shapes(_CARDS | _DATE_SHAPES | _RULES.keys())
+
+_IDENTITY, _BIRTH, _CARD_SAID, _LUHN = 1, 2, 4, 8
+_EAR = Ear(*((word for found in phrases.beginnings.values() for word in found) for phrases in (_IDENTITY_WORDS, _BIRTH_WORDS, _CARD_WORDS)))
+_WINDOW = 48
+_REFUSED_LEFT = ALNUM | table("_+")
+
+
+def _those(wanted: Callable[[str], bool]) -> NDArray[np.bool_]:
+    return np.array([wanted(shape) for shape in _SHAPES.names])
+
+
+_OF_CARDS = _those(_CARDS.__contains__)
+_OF_DATES = _those(_DATE_SHAPES.__contains__)
+_OF_RULES = _those(_RULES.__contains__)
+_STRONG = _those(lambda shape: any(rule.strong for rule in _RULES.get(shape, ())))
+_OPEN = _those(lambda shape: any(re.match(rule.tail, "A") for rule in _RULES.get(shape, ()) if rule.tail))  # a letter may follow
 
 
 def find(page: Page) -> Iterator[Hit]:
@@ -37,102 +53,91 @@ def find(page: Page) -> Iterator[Hit]:
     if not len(runs.start):
         return
     gap = runs.start[1:] - runs.end[:-1]
-    taken: list[tuple[int, int]] = []
-    for hit in _shaped(page, (gap == 1) & _JOINS[page.codes[runs.end[:-1]]]):
-        taken.append((hit.start + 1, hit.end + 1))
-        yield hit
+    shaped = list(_shaped(page, (gap == 1) & _JOINS[page.codes[runs.end[:-1]]]))
+    yield from shaped
     yield from _addresses(page, gap)
-    yield from _phones(page, gap, taken)
+    yield from phones.find(page, gap, np.array([(hit.start + 1, hit.end + 1) for hit in shaped], np.intp).reshape(-1, 2))
 
 
-def _shaped(page: Page, joined: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[Hit]:
-    runs = page.runs
-    first, behind, digits = runs.chains(joined)
-    count = behind - first
-    wanted = np.flatnonzero((digits >= 8) | ((count >= 3) & (digits >= 6)))
-    wanted = wanted[_possible(page, first, count)[wanted]]
-    for a, b in zip(first[wanted].tolist(), behind[wanted].tolist(), strict=True):
-        yield from _chain(page, a, b)
-
-
-def _possible(page: Page, first: Ints, count: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Chains that can hold a known shape: those of a known one, and those with spaces or many runs, which may hold several."""
-    runs = page.runs
-    inside = np.arange(len(runs.start)) - np.repeat(first, count)
-    last = np.zeros(len(inside), np.bool_)
-    last[first + count - 1] = True
-    join = np.where(last, 0, _JOIN_CODES[page.codes[runs.end]])
-    code = (np.minimum(runs.length, 31) + 32 * join) << (8 * np.minimum(inside, _LONGEST))
-    several = (count > _LONGEST) | np.maximum.reduceat(join == 1, first)
-    return np.isin(np.add.reduceat(code, first), _KNOWN_CODES) | (several & (np.maximum.reduceat(runs.length, first) > 1))
-
-
-def _code(shape: str) -> int:
-    """A shape as a number: eight bits a run, its length and the separator behind it."""
-    parts = re.findall(r"([0-9]+)([^0-9]?)", shape)
-    return sum((int(size) + 32 * int(_JOIN_CODES[ord(sep)] if sep else 0)) << (8 * i) for i, (size, sep) in enumerate(parts))
-
-
-def _chain(page: Page, a: int, b: int) -> Iterator[Hit]:
-    """The hits among runs `a` to `b`, which single separators join; a hit starts and ends at a space or at an end of the chain."""
-    starts, ends = page.runs.lists
-    flat = page.flat
-    i = a
-    while i < b:
-        if i > a and flat[starts[i] - 1] != " ":
-            i += 1
+def _shaped(page: Page, joined: NDArray[np.bool_]) -> Iterator[Hit]:
+    """Cards, national identifiers and birthdays: where several begin at one run, the best of them, and the next begins behind it."""
+    found: Hit | None = None
+    current = behind = last = -1
+    for first, final, shape, start, end, heard in _promising(page, joined):
+        if first != current:
+            if found is not None:
+                yield found
+                behind = last + 1
+            found, current = None, first
+        if first < behind:
             continue
-        key, found, last = "", None, i
-        for j in range(i, min(b, i + _LONGEST)):
-            key += (flat[starts[j] - 1] if j > i else "") + str(ends[j] - starts[j])
-            if key not in _KNOWN or (j + 1 < b and flat[ends[j]] != " "):
-                continue
-            hit = _judged(page, key, starts[i], ends[j])
-            if hit is not None and (found is None or hit.score >= found.score):
-                found, last = hit, j
-        if found is not None:
-            yield found
-        i = last + 1
+        hit = _judged(page, _SHAPES.names[shape], start, end, heard)
+        if hit is not None and (found is None or hit.score >= found.score):
+            found, last = hit, final
+    if found is not None:
+        yield found
 
 
-_RULES = national.by_shape()
-_KNOWN = _CARDS | _DATE_SHAPES | _RULES.keys()
-_KNOWN_CODES = np.array(sorted(_code(shape) for shape in _KNOWN if re.fullmatch(r"[0-9]+(?:[-. /][0-9]+)*", shape)))
+def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Stretches in a known shape that what stands beside them, the card's check digit and the words before them do not rule out.
+
+    Each with its first and last run, its shape, its place and the lists of `_EAR` that may stand before it.
+    """
+    codes = page.codes
+    spans = _SHAPES.spans(page.runs, joined)
+    left, right = codes[spans.start - 1], codes[spans.end]
+    refused = _REFUSED_LEFT[left] | (right == ord("_")) | (ALNUM[right] & ~_OPEN[spans.shape])
+    refused |= (left == ord(".")) & ((codes[spans.start - 2] - np.uint8(48)) < 10)
+    spans = spans.only(~refused)
+    shape = spans.shape
+    luhn, issued = _as_cards(page, spans)
+    sure = _STRONG[shape] | (issued & luhn)
+    asked = np.flatnonzero(_OF_RULES[shape] | _OF_DATES[shape] | (luhn & ~issued))
+    heard = np.zeros(len(shape), np.uint8)
+    heard[asked] = page.heard(_EAR, spans.start[asked], _WINDOW)
+    sure |= _OF_RULES[shape] & ((heard & _IDENTITY) > 0)
+    sure |= _OF_DATES[shape] & ((heard & _BIRTH) > 0)
+    sure |= luhn & ((heard & _CARD_SAID) > 0)
+    heard |= np.where(luhn, _LUHN, 0).astype(np.uint8)
+    columns = (spans.first, spans.last, shape, spans.start, spans.end, heard)
+    return zip(*(column[sure].tolist() for column in columns), strict=True)
 
 
-def _judged(page: Page, key: str, start: int, end: int) -> Hit | None:
-    """What the digits of shape `key` at `[start, end)` are, or None."""
-    flat = page.flat
-    left, right = flat[start - 1], flat[end]
-    if left.isalnum() or left in "_+" or right == "_" or (left == "." and flat[start - 2].isdigit()):
-        return None
-    before: str | None = None
+def _as_cards(page: Page, spans: Spans) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For each stretch: has it the shape and the Luhn digit of a card, and is it long enough and in a known range?"""
+    luhn = np.zeros(len(spans.shape), np.bool_)
+    issued = luhn.copy()
+    such = np.flatnonzero(_OF_CARDS[spans.shape])
+    luhn[such], issued[such] = cards(page.codes, spans.start[such], spans.end[such])
+    return luhn, issued
+
+
+def _judged(page: Page, shape: str, start: int, end: int, heard: int) -> Hit | None:
+    """What the digits of `shape` at `[start, end)` are, or None."""
     best: Hit | None = None
-    if key in _RULES:
-        before = page.before(start)
-        spoken = _IDENTITY_WORDS.possible(before)
-        for rule in _RULES[key]:
+    if shape in _RULES:
+        spoken = bool(heard & _IDENTITY)
+        before = page.before(start) if spoken else ""
+        for rule in _RULES[shape]:
             if not rule.strong and not spoken:
                 break
-            best = _better(best, _national(page, rule, start, end, before if spoken else ""))
-    if right.isalnum():
-        return best if best is not None and best.end >= end else None
-    if key in _CARDS:
-        best = _better(best, _card(page, start, end))
-    if key in _DATE_SHAPES and _BIRTH_WORDS.search(page.before(start, 40)) and plausible_birth(flat[start:end]):
+            best = _better(best, _national(page, rule, start, end, before))
+    if page.flat[end].isalnum():
+        return best
+    if heard & _LUHN:
+        best = _better(best, _card(page, start, end, heard))
+    if heard & _BIRTH and shape in _DATE_SHAPES and _BIRTH_WORDS.search(page.before(start, 40)) and plausible_birth(page.flat[start:end]):
         best = _better(best, page.hit("date_of_birth", start, end, 0.85, "a date behind a word for birth"))
     return best
 
 
-def _card(page: Page, start: int, end: int) -> Hit | None:
+def _card(page: Page, start: int, end: int, heard: int) -> Hit | None:
     """A card of a known range, or of any range where a word before says card; numbers of fewer than 15 digits always need the word."""
     digits = _bare(page.flat[start:end])
-    if not luhn(digits):
-        return None
     brand = issuer(digits)
-    if brand is not None and len(digits) > 14:
+    if brand is not None and len(digits) >= LONG:
         return page.hit("payment_card", start, end, 0.8, f"range of {brand} and Luhn digit")
-    if not _CARD_WORDS.search(page.before(start)) or len(set(digits)) == 1:
+    if not heard & _CARD_SAID or not _CARD_WORDS.search(page.before(start)) or len(set(digits)) == 1:
         return None
     return page.hit(
         "payment_card", start, end, 0.9 if brand else 0.65, f"{'range of ' + brand if brand else 'a word before'} and Luhn digit"
@@ -215,94 +220,3 @@ def _addresses(page: Page, gap: np.ndarray[tuple[int], np.dtype[np.intp]]) -> It
 
 
 _VERSION = re.compile(r"(?i)(?:version|release|build|(?<![a-z])v(?:er)?\.?|[=<>~^]=?) ?$")
-_PHONE_BEHIND = re.compile(rf"(?i){phones.WORDS_BEHIND}(?![a-z])")
-_EXTENSION = re.compile(r"(?i) ?(?:x|ext\.? ?)[0-9]{1,6}(?![0-9A-Za-z])")
-_AMERICAN = re.compile(r"(?<![0-9])(?:1[-. ])?\(?[2-9][0-9]{2}(?:\) ?|[-. ])[0-9]{3}[-. ][0-9]{4}(?![0-9])")
-_DATE = re.compile(r"(?:1[89]|20)[0-9]{2}([-/.])[0-9]{1,2}\1[0-9]{1,2}(?![0-9])|[0-9]{1,2}([-/.])[0-9]{1,2}\2(?:1[89]|20)[0-9]{2}(?![0-9])")
-
-
-def _phones(page: Page, gap: np.ndarray[tuple[int], np.dtype[np.intp]], taken: list[tuple[int, int]]) -> Iterator[Hit]:
-    runs, codes = page.runs, page.codes
-    behind, ahead = runs.end[:-1], runs.start[1:]
-    joined = (gap <= 3) & _PHONE_JOINS[codes[behind]] & _PHONE_JOINS[codes[ahead - 1]] & ((gap < 3) | _PHONE_JOINS[codes[behind + 1]])
-    first, last, digits = runs.chains(joined)
-    count = last - first
-    wanted = np.flatnonzero((digits >= 7) & (count <= 40) & ((count > 1) | (digits <= 15)) | ((digits == 6) & (count == 3)))
-    starts, ends = runs.lists
-    claimed = iter([*taken, (len(codes) + 1, len(codes) + 1)])
-    held = next(claimed)
-    for a, b, n in zip(first[wanted].tolist(), last[wanted].tolist(), digits[wanted].tolist(), strict=True):
-        start, end = starts[a], ends[b - 1]
-        while held[1] <= start:
-            held = next(claimed)
-        if held[0] < end:
-            continue
-        hit = _phone(page, start, end, n, b - a)
-        if hit is not None:
-            yield hit
-        elif n > 15:
-            for found in _AMERICAN.finditer(page.flat, start, end):
-                yield page.hit("phone", *found.span(), 0.7, "written as in North America")
-
-
-def _phone(page: Page, start: int, end: int, n: int, groups: int) -> Hit | None:
-    """The telephone number at `[start, end)`, `n` digits in `groups`, or None."""
-    flat = page.flat
-    if flat[start - 1] == "(":
-        start -= 1
-    plus = flat[start - 1] == "+"
-    begin = start - 1 if plus else start
-    if flat[begin - 1].isalnum() or flat[begin - 1] in "_=$€#/." or flat[end] in "_%" or (flat[end] in ".:" and flat[end + 1].isdigit()):
-        return None
-    if n > 15:
-        return None
-    written = flat[start:end]
-    score, why = _phone_form(written, n, groups, plus)
-    if score < 0.5 and not _DATE.match(written) and (_called(page.before(start, 40)) or _PHONE_BEHIND.match(page.flat, end)):
-        score, why = 0.6, "a word beside it says so"
-    if score < 0.5:
-        return None
-    extension = _EXTENSION.match(flat, end)
-    end = extension.end() if extension else end
-    if flat[end].isalnum():
-        return None
-    return page.hit("phone", begin, end, score, why)
-
-
-def _called(before: str) -> bool:
-    """Does the last telling word of `before` speak of telephones?"""
-    if before.endswith(("$", "$ ", "€", "€ ", "£")):
-        return False
-    for word in reversed(words(before)):
-        if word in phones.OTHERS:
-            return False
-        if word in phones.WORDS:
-            return True
-    return False
-
-
-def _phone_form(written: str, n: int, groups: int, plus: bool) -> tuple[float, str]:
-    """How likely the form alone makes it a telephone number."""
-    bare = _bare(written)
-    if plus:
-        return (0.9, "international form of a known plan") if phones.international(bare) else (0.0, "")
-    if groups == 1 or _DATE.match(written):
-        return 0.0, ""
-    if bare.startswith("00"):
-        return (0.75, "international form of a known plan") if phones.international(bare[2:]) and 11 <= n <= 15 else (0.0, "")
-    if phones.north_american(bare) and _sizes(written) in _AMERICAN_FORMS:
-        return 0.7, "written as in North America"
-    if bare[0] == "0" and 9 <= n <= 11 and groups <= 5 and written[1].isdigit() and _sizes(written) != "3-2-4":
-        return 0.6, "a trunk prefix and groups"
-    if written[0] == "(" and 7 <= n <= 11 and re.match(r"\([0-9]{2,5}\) ?[0-9]", written):
-        return 0.55, "an area code in brackets"
-    return 0.0, ""
-
-
-def _sizes(written: str) -> str:
-    return re.sub(r"[0-9]+", lambda run: str(len(run[0])), written)
-
-
-_AMERICAN_FORMS = frozenset(
-    {"3-3-4", "3.3.4", "(3)3-4", "(3) 3-4", "(3)3.4", "1-3-3-4", "1.3.3.4", "1 3-3-4", "1 (3) 3-4", "1(3)3-4", "1-(3) 3-4"}
-)

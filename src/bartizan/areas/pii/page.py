@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bartizan.areas.pii import markers
 from bartizan.areas.pii.folding import LETTER, Codes, fold
 from bartizan.areas.pii.hits import Hit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from bartizan.areas.pii.context import Ear
+
 EDGE = "\0"
 """What separates texts that are scanned together: no hit and no context reaches across it."""
 
 
-def _table(characters: str, *, beyond: bool = False) -> NDArray[np.bool_]:
+def table(characters: str, *, beyond: bool = False) -> NDArray[np.bool_]:
     table = np.zeros(256, dtype=np.bool_)
     table[[ord(c) for c in characters]] = True
     table[LETTER] = beyond
@@ -28,8 +30,9 @@ def _table(characters: str, *, beyond: bool = False) -> NDArray[np.bool_]:
 
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
-ALNUM = _table(DIGITS + _UPPER + _UPPER.lower(), beyond=True)
-LATIN = _table(_UPPER + _UPPER.lower())
+ALNUM = table(DIGITS + _UPPER + _UPPER.lower(), beyond=True)
+LATIN = table(_UPPER + _UPPER.lower())
+_ALNUM_BYTES = ALNUM.tobytes()
 
 
 @dataclass
@@ -61,10 +64,23 @@ class Page:
         """What stands within `length` places behind `end`; an `EDGE` in it ends every pattern."""
         return self.flat[end : end + length]
 
+    def heard(self, ear: Ear, places: NDArray[np.intp], width: int) -> NDArray[np.uint8]:
+        """Which lists of `ear` could stand in `before` of each of `places`, or in the hint."""
+        heard = ear.before(self.codes, places, width)
+        if self.hint:
+            _, hint = fold(f" {self.hint}  ")
+            heard |= ear.before(hint, np.array([len(hint) - 1]), len(hint))
+        return heard
+
     @cached_property
-    def lower(self) -> str:
-        """`flat` in lower case."""
-        return self.flat.lower()
+    def alnum(self) -> NDArray[np.bool_]:
+        """Which places hold a letter or a digit."""
+        return np.frombuffer(self.codes.tobytes().translate(_ALNUM_BYTES), dtype=np.bool_)
+
+    @cached_property
+    def marks(self) -> dict[str, NDArray[np.intp]]:
+        """Where the words of `markers` stand that are there."""
+        return markers.places(self.codes)
 
     @cached_property
     def runs(self) -> Runs:
@@ -72,10 +88,6 @@ class Page:
         digit = (self.codes - np.uint8(48)) < 10
         edges = np.flatnonzero(digit[1:] != digit[:-1]) + 1
         return Runs(self.codes, edges[::2], edges[1::2])
-
-    def places(self, word: str) -> list[int]:
-        """Every place of `word`, in lower case, in the text."""
-        return [found.start() for found in re.finditer(re.escape(word), self.lower)]
 
 
 class Runs:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from bartizan.areas.pii.checksums import mod_97
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _RANGES: tuple[tuple[str, int, int, frozenset[int]], ...] = (
     ("Visa", 4000, 4999, frozenset({13, 16, 19})),
@@ -54,6 +62,16 @@ def issuer(digits: str) -> str | None:
         if len(digits) in lengths:
             return name
     return None
+
+
+@cache
+def issued() -> NDArray[np.bool_]:
+    """For each first four digits and number of digits up to 31: does `issuer` know a brand?"""
+    table = np.zeros((10_000, 32), np.bool_)
+    for prefix, brands in _ISSUERS.items():
+        for _, lengths in brands:
+            table[int(prefix), sorted(lengths)] = True
+    return table
 
 
 def iban(characters: str) -> bool:

@@ -1,10 +1,23 @@
-"""Telephone numbers: international ones by the calling code and lengths of its numbering plan, national ones by form and context.
+"""Finds telephone numbers: international ones by the calling code and lengths of its plan, national ones by form and context.
 
 Lengths are those of the national significant number, shortest and longest, as the national plans notified under ITU-T E.164 give them;
 numbers of fewer than seven digits are left out, as they are not unique to a person.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bartizan.areas.pii.context import Ear, words
+from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.page import ALNUM, Page, table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _PLANS = {
     (5, 10): "27 64 685",
@@ -74,3 +87,134 @@ def north_american(digits: str) -> bool:
     """Ten digits (or eleven with a leading 1) whose area code can exist: it starts with 2 to 9 and is no service code."""
     national = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
     return len(national) == 10 and national[0] in "23456789" and national[1:3] != "11"
+
+
+_JOINS = table(" -./()")
+_REFUSED_LEFT = ALNUM | table("_=$#/.")
+_BESIDE = table(" -,(\\")  # what may stand between a number and a word behind it
+_FIRST_BEHIND = table("omfchdwpOMFCHDWP")
+_EAR = Ear(WORDS)
+_WINDOW = 40
+_PHONE_BEHIND = re.compile(rf"(?i){WORDS_BEHIND}(?![a-z])")
+_EXTENSION = re.compile(r"(?i) ?(?:x|ext\.? ?)[0-9]{1,6}(?![0-9A-Za-z])")
+_AMERICAN = re.compile(r"(?<![0-9])(?:1[-. ])?\(?[2-9][0-9]{2}(?:\) ?|[-. ])[0-9]{3}[-. ][0-9]{4}(?![0-9])")
+_DATE = re.compile(r"(?:1[89]|20)[0-9]{2}([-/.])[0-9]{1,2}\1[0-9]{1,2}(?![0-9])|[0-9]{1,2}([-/.])[0-9]{1,2}\2(?:1[89]|20)[0-9]{2}(?![0-9])")
+
+
+def find(page: Page, gap: NDArray[np.intp], taken: NDArray[np.intp]) -> Iterator[Hit]:
+    """Every telephone number that overlaps none of `taken` (n, 2), places in `page.flat`; `gap` is what lies between runs i and i + 1."""
+    runs, codes = page.runs, page.codes
+    behind, ahead = runs.end[:-1], runs.start[1:]
+    joined = (gap <= 3) & _JOINS[codes[behind]] & _JOINS[codes[ahead - 1]] & ((gap < 3) | _JOINS[codes[behind + 1]])
+    first, last, digits = runs.chains(joined)
+    count = last - first
+    wanted = np.flatnonzero((digits >= 7) & (count <= 40) & ((count > 1) | (digits <= 15)) | ((digits == 6) & (count == 3)))
+    start, end = runs.start[first[wanted]], runs.end[last[wanted] - 1]
+    if len(taken):
+        next_taken = np.minimum(np.searchsorted(taken[:, 1], start, "right"), len(taken) - 1)
+        free = (taken[next_taken, 0] >= end) | (taken[next_taken, 1] <= start)
+        wanted, start, end = wanted[free], start[free], end[free]
+    n, groups = digits[wanted], count[wanted]
+    keep = (n > 15) | _promising(page, start, end, n, groups)
+    for s, e, size, parts in zip(*(column[keep].tolist() for column in (start, end, n, groups)), strict=True):
+        if size <= 15:
+            hit = _phone(page, s, e, size, parts)
+            if hit is not None:
+                yield hit
+        else:
+            for found in _AMERICAN.finditer(page.flat, s, e):
+                yield page.hit("phone", *found.span(), 0.7, "written as in North America")
+
+
+def _promising(
+    page: Page, start: NDArray[np.intp], end: NDArray[np.intp], n: NDArray[np.intp], groups: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Numbers that what stands beside them does not rule out, and that have a form, or perhaps a word, that speaks for them."""
+    codes = page.codes
+    start = start - (codes[start - 1] == ord("("))
+    plus = codes[start - 1] == ord("+")
+    right = codes[end]
+    keep = ~_REFUSED_LEFT[codes[start - 1 - plus]] & (right != ord("_")) & (right != ord("%"))
+    keep &= ~(((right == ord(".")) | (right == ord(":"))) & ((codes[end + 1] - np.uint8(48)) < 10))
+    bracket = codes[start] == ord("(")
+    first = codes[start + bracket]
+    form = (first == ord("0")) | bracket | ((n == 10) & (groups == 3)) | ((n == 11) & (groups == 4) & (first == ord("1")))
+    certain = plus | (form & (groups > 1))
+    unsure = np.flatnonzero(keep & ~certain)
+    said = page.heard(_EAR, start[unsure], _WINDOW) > 0
+    keep[unsure] = said | _word_behind(page, end[unsure])
+    return keep
+
+
+def _word_behind(page: Page, end: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Could one of `WORDS_BEHIND` stand there? True too where it is more than seven places away."""
+    ahead = page.codes[np.minimum(end[:, None] + np.arange(8), len(page.codes) - 1)]
+    between = _BESIDE[ahead]
+    place = np.argmin(between, axis=1)
+    return between.all(axis=1) | _FIRST_BEHIND[ahead[np.arange(len(end)), place]]
+
+
+def _phone(page: Page, start: int, end: int, n: int, groups: int) -> Hit | None:
+    """The telephone number at `[start, end)`, `n` digits in `groups`, which `_promising` let through, or None."""
+    flat = page.flat
+    if flat[start - 1] == "(":
+        start -= 1
+    plus = flat[start - 1] == "+"
+    begin = start - 1 if plus else start
+    written = flat[start:end]
+    score, why = _phone_form(written, n, groups, plus)
+    if score < 0.5 and not _DATE.match(written) and (_called(page.before(start, 40)) or _PHONE_BEHIND.match(page.flat, end)):
+        score, why = 0.6, "a word beside it says so"
+    if score < 0.5:
+        return None
+    extension = _EXTENSION.match(flat, end)
+    end = extension.end() if extension else end
+    if flat[end].isalnum():
+        return None
+    return page.hit("phone", begin, end, score, why)
+
+
+def _called(before: str) -> bool:
+    """Does the last telling word of `before` speak of telephones?"""
+    if before.endswith(("$", "$ ", "€", "€ ", "£")):
+        return False
+    for word in reversed(words(before)):
+        if word in OTHERS:
+            return False
+        if word in WORDS:
+            return True
+    return False
+
+
+def _phone_form(written: str, n: int, groups: int, plus: bool) -> tuple[float, str]:
+    """How likely the form alone makes it a telephone number."""
+    bare = _digits(written)
+    if plus:
+        return (0.9, "international form of a known plan") if international(bare) else (0.0, "")
+    if groups == 1 or _DATE.match(written):
+        return 0.0, ""
+    if bare.startswith("00"):
+        return (0.75, "international form of a known plan") if international(bare[2:]) and 11 <= n <= 15 else (0.0, "")
+    if north_american(bare) and written.translate(_NINES) in _AMERICAN_FORMS:
+        return 0.7, "written as in North America"
+    if bare[0] == "0" and 9 <= n <= 11 and groups <= 5 and written[1].isdigit() and written.translate(_NINES) != "999-99-9999":
+        return 0.6, "a trunk prefix and groups"
+    if written[0] == "(" and 7 <= n <= 11 and re.match(r"\([0-9]{2,5}\) ?[0-9]", written):
+        return 0.55, "an area code in brackets"
+    return 0.0, ""
+
+
+_NINES = str.maketrans("012345678", "9" * 9)
+_AMERICAN_FORMS = frozenset(
+    form.replace("3", "999").replace("4", "9999") for form in ("3-3-4", "3.3.4", "(3)3-4", "(3) 3-4", "(3)3.4")
+) | frozenset(
+    form.replace("1", "9").replace("3", "999").replace("4", "9999")
+    for form in ("1-3-3-4", "1.3.3.4", "1 3-3-4", "1 (3) 3-4", "1(3)3-4", "1-(3) 3-4")
+)
+
+
+def _digits(written: str) -> str:
+    return written if written.isdigit() else _NO_DIGIT.sub("", written)
+
+
+_NO_DIGIT = re.compile(r"[^0-9]+")

@@ -10,10 +10,17 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.markers import KEY, NAMES
 from bartizan.areas.pii.page import Page
 from bartizan.methods.secret_shapes import literal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _W = "A-Za-z0-9"
 _SHAPES = (
@@ -44,8 +51,8 @@ _SHAPES = (
 )
 _TOKEN = re.compile(r"(?<![A-Za-z0-9_])(?:" + "|".join(f"(?P<{name}>{shape})" for name, shape in _SHAPES) + ")")
 _KEY_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----([^-\0]{40,12000})-----END \1-----")
-_NAMES = ("passw", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "auth_token", "access_token")
 _ASSIGNED = re.compile(r"[A-Za-z_-]{0,24}[\"']?\s{0,3}(?:=|:|:=|=>)\s{0,3}([\"']?)([^\s\"'`,;<>(){}\[\]\0]{8,200})\1")
+_TO_SIGN = 28  # the most places between a name and its sign
 _REFERENCE = re.compile(r"[A-Za-z_]+(?:[._-]+[A-Za-z_]+)*")
 _REACH = 32
 _NOT_IN_TOKENS = re.compile(r"[^A-Za-z0-9_.:-]")
@@ -111,19 +118,24 @@ def entropy(value: str) -> float:
 
 def find(page: Page) -> Iterator[Hit]:
     """Private keys, and passwords and keys that a name is given in text (`password = ...`)."""
-    for found in _KEY_BLOCK.finditer(page.flat) if "PRIVATE KEY" in page.flat else ():
+    for found in _KEY_BLOCK.finditer(page.flat) if KEY.keys() & page.marks.keys() else ():
         yield page.hit("secret.private_key", *found.span(), 0.99, "a private key in PEM")
-    for name in _NAMES:
-        if name in page.lower:
-            yield from _assigned(page, name)
+    signs: NDArray[np.intp] | None = None
+    for name in NAMES:
+        if name in page.marks:
+            if signs is None:
+                signs = np.append(np.flatnonzero((page.codes == ord(":")) | (page.codes == ord("="))), np.iinfo(np.intp).max)
+            behind = page.marks[name] + len(name)
+            yield from _assigned(page, behind[signs[np.searchsorted(signs, behind)] <= behind + _TO_SIGN].tolist())
 
 
-def _assigned(page: Page, name: str) -> Iterator[Hit]:
+def _assigned(page: Page, behind: list[int]) -> Iterator[Hit]:
+    """The literal values that are given to the names that end at `behind`."""
     done = 0
-    for place in page.places(name):
+    for place in behind:
         if place < done:
             continue
-        found = _ASSIGNED.match(page.flat, place + len(name), place + 280)
+        found = _ASSIGNED.match(page.flat, place, place + 272)
         if found is not None:
             done = found.end()
             yield from _literal(page, found)

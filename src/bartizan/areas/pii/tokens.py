@@ -9,7 +9,7 @@ import numpy as np
 
 from bartizan.areas.pii import national, secrets
 from bartizan.areas.pii.hits import Hit
-from bartizan.areas.pii.page import ALNUM, LATIN, Page
+from bartizan.areas.pii.page import LATIN, Page
 from bartizan.areas.pii.payment import IBAN_LENGTHS, iban
 
 _SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "9" * 10 + "A" * 52)
@@ -24,10 +24,11 @@ _HONG_KONG = re.compile(r"([A-Za-z][0-9]{6})\(([0-9Aa])\)")
 def find(page: Page) -> Iterator[Hit]:
     """Every hit of the kinds above, not yet free of overlaps. Linear in the length of the text."""
     codes, runs = page.codes, page.runs
-    mixed = ALNUM[codes[runs.start - 1]] | ALNUM[codes[runs.end]]
+    alnum = page.alnum
+    mixed = alnum[runs.start - 1] | alnum[runs.end]
     if not mixed.any():
         return
-    edges = np.flatnonzero(~ALNUM[codes])
+    edges = np.flatnonzero(~alnum)
     right = np.searchsorted(edges, runs.start[mixed])
     right = right[np.concatenate(([True], right[1:] != right[:-1]))]
     start, end = edges[right - 1] + 1, edges[right]
