@@ -90,11 +90,15 @@ def _pictures(root: str | Path, path: Path) -> LabelledSet:
 
 
 def _table(root: str | Path, path: Path, label: str | None, *, labels: bool) -> LabelledSet:
-    import pandas as pd
-
     from bartizan.adapters.tables import read_table
 
-    frame, name = read_table(root, path), shown(root, path)
+    return of_frame(read_table(root, path), shown(root, path), label, labels=labels)
+
+
+def of_frame(frame: pd.DataFrame, name: str, label: str | None, *, labels: bool = True) -> LabelledSet:
+    """The table `frame`, called `name`, with its `label` column. Raises `InputError` where it has no rows or, if asked, no labels."""
+    import pandas as pd
+
     if not len(frame):
         raise InputError("holds no rows", place=name, cure="declare the data that the model was really made with")
     known = label is not None and label in frame

@@ -1,0 +1,68 @@
+"""A labelled table with the name of who delivered each row: from a column, or from one file for each source in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bartizan.adapters.files import local_path, shown
+from bartizan.adapters.labelled_sets import LabelledSet, of_frame
+from bartizan.adapters.tables import read_table
+from bartizan.areas.poisoning.source_signs import UNNAMED, source_column
+from bartizan.model.errors import InputError, one_line
+from bartizan.model.findings import Job
+from bartizan.model.system import Dataset
+
+MOST_FILES = 10_000
+"""Most files of a folder that are read as one source each."""
+
+
+_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """The rows without the column that names who delivered them, and that name for each (`sources`, n); `told_by` says where it stood."""
+
+    data: LabelledSet
+    sources: npt.NDArray[np.str_]
+    told_by: str
+
+
+def read_deliveries(job: Job, node: Dataset, column: str, most: int) -> Deliveries:
+    """The declared table `node`, or folder of tables, at most `most` rows of it drawn by the job's seed.
+
+    column: which names the source; empty takes one whose name says so
+    Raises `InputError` where nothing says who delivered the rows.
+    """
+    if node.uri is None:
+        raise InputError(f"data set '{node.id}' has no uri", place=node.at, cure="declare where it lies")
+    path = local_path(job.root, node.uri, node.at)
+    name = shown(job.root, path)
+    frame, told_by = _frame(job.root, path, name, column)
+    values = frame[told_by]
+    named = values.map(lambda value: one_line(str(value), 60)).where(values.notna(), UNNAMED).to_numpy(dtype=str)
+    data = of_frame(frame.drop(columns=told_by), name, node.label)
+    kept = data.sample(most, job.seed)
+    return Deliveries(kept, named if kept.numbers is None else named[kept.numbers], told_by)
+
+
+def _frame(root: str | Path, path: Path, name: str, column: str) -> tuple[pd.DataFrame, str]:
+    if path.is_dir() and not column:
+        files = [file for file in sorted(path.iterdir()) if file.is_file() and file.name.lower().endswith(_TABLES)]
+        if not 2 <= len(files) <= MOST_FILES:
+            raise InputError(f"holds {len(files)} tables", place=name, cure="declare a folder with one table for each source")
+        parts = [read_table(root, file) for file in files]
+        sources = np.repeat([file.name for file in files], [len(part) for part in parts])
+        return pd.concat([*parts], ignore_index=True).assign(**{"(file)": sources}), "(file)"
+    frame = read_table(root, path)
+    told_by = source_column([str(one) for one in frame.columns], column)
+    if told_by is None:
+        raise InputError(
+            "has no column that says who delivered a row", place=name, cure="name it if there is one: poisoning.sources source: COLUMN"
+        )
+    return frame, told_by
