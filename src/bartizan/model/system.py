@@ -338,6 +338,7 @@ class Dataset(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     writers: tuple[str, ...] | None = None
     annotators: tuple[str, ...] | None = None
     retention: int | None = None
+    retention_column: str | None = None  # what dates a row; without `retention` it says when the row expires
     encrypted: bool | None = None
     signature: str | None = None  # the file with the signature
     signed_by: str | None = None  # the public key that must have signed
