@@ -1,23 +1,22 @@
-"""What the commands of `bartizan data` share: options, the line that shows progress, the words of a refusal."""
+"""What the commands of `bartizan data` share: options, the words of a refusal."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bartizan.cli.show import fit, json_text
+from bartizan.cli.data_progress import progress as progress
+from bartizan.cli.data_progress import told as told
+from bartizan.cli.show import json_text
 from bartizan.cli.sign import signing_key
 from bartizan.model.errors import EvidenceError, InputError, one_line
 
 if TYPE_CHECKING:
     from bartizan.areas.provenance.passport.statement import Held
     from bartizan.areas.provenance.signing.keys import PrivateKey, PublicKey
-    from bartizan.workflows.dataset_passport import Listener
 
 SHOWN = 40
 """Changes that a table shows."""
@@ -80,28 +79,3 @@ def refused(why: str, form: str) -> int:
     """Say that something does not hold; the exit code for that."""
     click.echo(json_text({"ok": False, "problems": [why]}) if form == "json" else f"refused: {one_line(why)}")
     return 1
-
-
-def told(name: str) -> None:
-    """Show on a terminal which check runs."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r" + fit(f"checking  {name}", 78).rstrip() + "\x1b[K")
-        sys.stderr.flush()
-
-
-@contextmanager
-def progress() -> Iterator[Listener | None]:
-    """A listener that keeps one line on a terminal's standard error true."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-
-    def tell(name: str, rows: int, number: int) -> None:
-        sys.stderr.write("\r" + fit(f"file {number + 1}  {one_line(name, 40)}  {rows:,} rows", 78).rstrip() + "\x1b[K")
-        sys.stderr.flush()
-
-    try:
-        yield tell
-    finally:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()

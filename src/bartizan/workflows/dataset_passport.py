@@ -10,7 +10,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from bartizan.areas.provenance.passport.statement import Answer, Details, Parent
 from bartizan.engine import registry
 from bartizan.engine.parameters import parameters_of
 from bartizan.engine.runner import now, run_job
+from bartizan.methods.one_pass import Listener
 from bartizan.model.checks import Check
 from bartizan.model.errors import BartizanError, MissingExtra, one_line
 from bartizan.model.findings import Budget, Finding, Job, Verdict
@@ -26,9 +27,6 @@ from bartizan.model.system import Appetite, Asset, Dataset, Kind, Stage, System,
 
 if TYPE_CHECKING:
     from bartizan.areas.provenance.signing.keys import PrivateKey, PublicKey
-
-Listener: TypeAlias = Callable[[str, int, int], None]
-"""Told (what is read, rows done in it, number of the file)."""
 
 DUTIES = {
     "provenance": "where the data comes from, and that nobody changed it",

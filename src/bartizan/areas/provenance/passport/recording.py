@@ -7,111 +7,28 @@ of row hashes goes to disk where it is large.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from bartizan import __version__
-from bartizan.areas.provenance.passport import encoding
 from bartizan.areas.provenance.passport.formats import format_of, logical_name
-from bartizan.areas.provenance.passport.reading import NoColumns, Table, Widened
+from bartizan.areas.provenance.passport.one_file import as_one, file_record, is_opaque, read_file
 from bartizan.areas.provenance.passport.row_set import RowSet
-from bartizan.areas.provenance.passport.statement import (
-    Content,
-    Details,
-    FileRecord,
-    Files,
-    Parent,
-    Passport,
-    Profile,
-    Roots,
-    lineage_root,
-)
-from bartizan.areas.provenance.passport.trees import BlockTree, joined_root, leaf_hash, root
-from bartizan.areas.provenance.signing.files import GIT, listing
-from bartizan.areas.provenance.signing.hashing import Digest, digests_of
+from bartizan.areas.provenance.passport.rows import row_hashes
+from bartizan.areas.provenance.passport.source import Source
+from bartizan.areas.provenance.passport.statement import Content, Details, FileRecord, Files, Parent, Passport, Roots, lineage_root
+from bartizan.areas.provenance.passport.trees import leaf_hash, root
+from bartizan.areas.provenance.signing.files import GIT, Listing, listing
+from bartizan.areas.provenance.signing.hashing import digests_of
 from bartizan.areas.provenance.signing.names import WHOLE
-from bartizan.areas.provenance.signing.opening import stamp
-from bartizan.model.errors import InputError, MissingExtra, Refused, UnknownName
-
-Listener = Callable[[str, int, int], None]
-"""Told (what is read, rows done in it, number of the file)."""
+from bartizan.methods.one_pass import Consumer, Form, Listener, Progress, Together
+from bartizan.model.errors import InputError, Refused, UnknownName
 
 TREE = "sha256"
-
-
-class _Column:
-    """The running digest and profile of one column."""
-
-    def __init__(self, name: str, kind: str) -> None:
-        self.name, self.kind = name, kind
-        self._fixed, self._rest = _blake3(), _blake3()
-        self._nulls = self._count = 0
-        self._mean = self._square = 0.0
-
-    def add(self, column: encoding.Column, array: Any) -> None:
-        self._fixed.update(column.fixed.tobytes())
-        if column.rest is not None:
-            self._rest.update(encoding.content(column.rest))
-        self._nulls += array.null_count
-        if self.kind.startswith(("int", "uint", "float")) and array.null_count < len(array):
-            self._add_numbers(array)
-
-    def _add_numbers(self, array: Any) -> None:
-        values = (array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array).drop_null()
-        numbers = np.asarray(values.cast(pa.float64(), safe=False))
-        numbers = numbers[np.isfinite(numbers)]
-        if not numbers.size:
-            return
-        mean, count = float(numbers.mean()), self._count + numbers.size
-        shift = mean - self._mean
-        self._square += float(((numbers - mean) ** 2).sum()) + shift * shift * self._count * numbers.size / count
-        self._mean += shift * numbers.size / count
-        self._count = count
-
-    def profile(self) -> Profile:
-        digest = _blake3()
-        digest.update(self._fixed.digest() + self._rest.digest())
-        known = self._count > 0 and math.isfinite(self._mean) and math.isfinite(self._square)
-        return Profile(
-            name=self.name,
-            type=self.kind,
-            digest=digest.digest().hex(),
-            nulls=self._nulls,
-            mean=_rounded(self._mean) if known else None,
-            deviation=_rounded(math.sqrt(self._square / self._count)) if known else None,
-        )
-
-
-class Rows:
-    """What was found of the rows of one file."""
-
-    def __init__(self) -> None:
-        self.tree = BlockTree()
-        self.columns: list[_Column] = []
-        self.names: list[list[str]] = []
-
-    def add(self, batch: Any) -> bytes:
-        """Take in a batch; returns the hashes of its rows, one after the other."""
-        parts = encoding.columns_of(batch.columns)
-        for column, part, array in zip(self.columns, parts, batch.columns, strict=True):
-            column.add(part, array)
-        joined = row_hashes(parts, batch.num_rows)
-        self.tree.add(joined)
-        return joined
-
-
-def row_hashes(parts: list[encoding.Column], length: int) -> bytes:
-    """The leaf hashes of the rows with these columns, one after the other."""
-    data, offsets = encoding.slices(encoding.rows_of(parts, length))
-    new, packed = hashlib.sha256, bytes(data)
-    return b"".join([new(packed[a:b]).digest() for a, b in pairwise(offsets)])
 
 
 def record(
@@ -124,11 +41,14 @@ def record(
     parents: tuple[Parent, ...] = (),
     types: Mapping[str, str] | None = None,
     listener: Listener | None = None,
+    consumers: Iterable[Consumer] = (),
+    broken: list[InputError] | None = None,
 ) -> tuple[Passport, Details]:
-    """The passport of the file or folder `path` as it is now, not signed.
+    """The passport of the file or folder `path` as it is now, not signed, from one reading in which `consumers` take part.
 
     `at` is the time that it says (RFC 3339), `own` are files that do not count (the passport itself), `types` are Arrow types by column
-    for csv files. Raises `Refused` for links and for a file that changes meanwhile, `InputError` for what cannot be read, `MissingExtra`.
+    for csv files. With `broken` a table that cannot be read counts as one row, and what is wrong with it is added there. Raises `Refused`
+    for links and for a file that changes meanwhile, `InputError` for what cannot be read, `MissingExtra`.
     """
     left_out = sorted({*ignore, *GIT, *_inside(path.resolve(), own)}) if path.is_dir() else []
     found = listing(path, ignore=left_out)
@@ -136,77 +56,80 @@ def record(
         raise Refused(f"cannot be recorded: {found.problems[0]}", place=str(path))
     if not found.files:
         raise InputError("holds no file", place=str(path))
-    digests = digests_of(found.files, tree=TREE, follow=not found.root.is_dir())
     known = {column: arrow_type(kind) for column, kind in (types or {}).items()}
-    records = []
     with RowSet() as rows:
-        for number, (inner, place) in enumerate(found.files.items()):
-            records.append(file_record(inner, place, digests[inner], rows, known, _told(listener, inner, number)))
+        records = _Reading(found, rows, known, Together(consumers), listener, broken).records()
         _all_there(known, records)
-        made = _passport(name or found.root.name or "data", at, tuple(records), rows.root().hex(), parents)
-    details = Details(files=tuple(records), parents=parents, ignored=tuple(left_out))
+        made = _passport(name or found.root.name or "data", at, records, rows.root().hex(), parents)
+    details = Details(files=records, parents=parents, ignored=tuple(left_out))
     return _with_details(made, details), details
 
 
-def file_record(
-    name: str,
-    place: Path,
-    digest: Digest,
-    into: RowSet,
-    types: Mapping[str, Any],
-    listener: Callable[[int], None] | None = None,
-    *,
-    whole: bool = False,
-) -> FileRecord:
-    """The record of one file; the hashes of its rows go `into` the set. With `whole` it is one row, whatever its name says."""
-    kind, packed = format_of(place.name if name == WHOLE else name)
-    base: dict[str, Any] = {"name": name, "size": digest.size, "sha256": digest.hex, "tree": digest.tree.root if digest.tree else ""}
-    if whole or kind == "file":
-        leaf = leaf_hash(b"file" + bytes.fromhex(digest.hex))
-        into.add(leaf)
-        return FileRecord(format="file", rows=1, root=leaf.hex(), **base)
-    table = Table(place, kind, packed, types)
-    into.mark()
+class _Reading:
+    """All files of a listing, each read once."""
+
+    def __init__(
+        self,
+        found: Listing,
+        into: RowSet,
+        types: Mapping[str, Any],
+        consumers: Together,
+        listener: Listener | None,
+        broken: list[InputError] | None,
+    ) -> None:
+        self._files, self._follow = found.files, not found.root.is_dir()
+        self._into, self._types, self._consumers, self._broken = into, types, consumers, broken
+        self._told = listener
+        self._size = sum(_size(place) for place in found.files.values()) if listener is not None else 0
+        self._done = self._rows = 0
+
+    def records(self) -> tuple[FileRecord, ...]:
+        """The record of each file, in the order of the listing."""
+        opaque = {name: place for name, place in self._files.items() if self._by_bytes_alone(name, place)}
+        made: dict[str, FileRecord] = {}
+        for name, digest in digests_of(opaque, tree=TREE, follow=self._follow).items():
+            self._consumers.begin(opaque[name], Form.OPAQUE, None)
+            self._consumers.finish()
+            made[name] = as_one(name, digest, self._into)
+            self._done += digest.size
+        for number, (name, place) in enumerate(self._files.items()):
+            if name not in opaque:
+                made[name] = self._one(name, place, number)
+        return tuple(made[name] for name in self._files)
+
+    def _by_bytes_alone(self, name: str, place: Path) -> bool:
+        kind, _ = format_of(place.name if name == WHOLE else name)
+        return kind == "file" if not self._consumers else is_opaque(name, place)
+
+    def _one(self, name: str, place: Path, number: int) -> FileRecord:
+        with Source(place, tree=TREE, follow=self._follow) as source:
+            told = None if self._told is None else lambda rows: self._tell(name, number, rows, source)
+            self._into.mark()
+            try:
+                made = read_file(name, source, self._into, self._types, self._consumers, told)
+            except InputError as error:
+                if self._broken is None:
+                    raise
+                self._broken.append(error)
+                self._into.rewind()
+                self._consumers.begin(place, Form.OPAQUE, None)
+                self._consumers.finish()
+                made = as_one(name, source.digest(), self._into)
+            self._done += source.size
+            self._rows += made.rows
+            return made
+
+    def _tell(self, name: str, number: int, rows: int, source: Source) -> None:
+        if self._told is not None:
+            done = self._done + min(source.read, source.size)
+            self._told(Progress(name, number, len(self._files), self._rows + rows, done, self._size))
+
+
+def _size(place: Path) -> int:
     try:
-        rows = _rows(table, into, listener)
-    except NoColumns:
-        into.rewind()
-        kind = "text"
-        rows = _rows(Table(place, kind, packed), into, listener)
-    if stamp(place.stat()) != digest.stamp:
-        raise Refused("was changed while it was read", place=name, cure="stop what writes to it and try again")
-    blocks = rows.tree.close()
-    return FileRecord(
-        format=kind if packed is None else f"{kind}+{packed}",
-        rows=rows.tree.size,
-        root=joined_root(b"".join(blocks)).hex(),
-        columns=tuple(column.profile() for column in rows.columns),
-        blocks=tuple(block.hex() for block in blocks) if len(blocks) > 1 else (),
-        types={column: str(given) for column, given in table.types.items() if column in types},
-        **base,
-    )
-
-
-def _rows(table: Table, into: RowSet, listener: Callable[[int], None] | None) -> Rows:
-    """All rows of `table`, from the start again whenever a column proves to be of a wider type."""
-    into.mark()
-    while True:
-        rows = Rows()
-        try:
-            for batch in table.batches():
-                if not rows.names:
-                    rows.names = table.fields()
-                    rows.columns = [_Column(*field) for field in rows.names]
-                into.add(rows.add(batch))
-                if listener is not None:
-                    listener(rows.tree.size)
-        except Widened as wider:
-            into.rewind()
-            table = table.again(wider.types)
-            continue
-        if not rows.names:
-            rows.columns = [_Column(*field) for field in table.fields()]
-        return rows
+        return place.stat().st_size
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", place=place.name) from None
 
 
 def content_leaves(files: Iterable[FileRecord]) -> list[tuple[bytes, FileRecord]]:
@@ -247,10 +170,6 @@ def _with_details(made: Passport, details: Details) -> Passport:
     return msgspec.structs.replace(made, details=hashlib.sha256(details.encode()).hexdigest())
 
 
-def _told(listener: Listener | None, name: str, number: int) -> Callable[[int], None] | None:
-    return (lambda rows: listener(name, rows, number)) if listener is not None else None
-
-
 def _inside(root_folder: Path, own: Iterable[Path]) -> list[str]:
     places = [place.parent.resolve() / place.name for place in own]
     return [place.relative_to(root_folder).as_posix() for place in places if place.is_relative_to(root_folder)]
@@ -264,16 +183,4 @@ def arrow_type(name: str) -> Any:
         raise InputError(f"no Arrow type '{name}'", cure="for example int64, float64, string, timestamp[s], date32") from None
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
-def _blake3() -> Any:
-    try:
-        from blake3 import blake3
-    except ImportError:
-        raise MissingExtra("data", "blake3") from None
-    return blake3()
-
-
-__all__ = ["TREE", "Listener", "arrow_type", "content_leaves", "file_record", "record", "row_hashes"]
+__all__ = ["TREE", "arrow_type", "content_leaves", "file_record", "record", "row_hashes"]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from bartizan.areas.provenance.passport.difference import Change, differences
 from bartizan.areas.provenance.passport.formats import format_of, logical_name
-from bartizan.areas.provenance.passport.recording import TREE, Listener, arrow_type, file_record
+from bartizan.areas.provenance.passport.recording import TREE, arrow_type, file_record
 from bartizan.areas.provenance.passport.row_set import RowSet
 from bartizan.areas.provenance.passport.statement import Details, FileRecord, Held, Parent, details_path, read
 from bartizan.areas.provenance.signing.files import Listing, listing
 from bartizan.areas.provenance.signing.hashing import digests_of
 from bartizan.areas.provenance.signing.keys import PublicKey
 from bartizan.areas.provenance.signing.names import WHOLE
+from bartizan.methods.one_pass import Listener, Progress
 from bartizan.model.errors import EvidenceError, InputError, one_line
 
 
@@ -74,7 +76,7 @@ def _now(details: Details, files: dict[str, Path], found: Listing, content: bool
         if before is not None and (before.sha256, before.size) == (digest.hex, digest.size) and _reads_alike(before, name):
             made.append(msgspec.structs.replace(before, name=name))
             continue
-        told = None if listener is None else (lambda rows, name=name, number=number: listener(name, rows, number))
+        told = None if listener is None else partial(_tell, listener, name, number, len(digests))
         types = _types(before)
         with RowSet() as rows:
             try:
@@ -82,6 +84,10 @@ def _now(details: Details, files: dict[str, Path], found: Listing, content: bool
             except InputError:  # what was a table is none any more, which is a difference as well
                 made.append(file_record(name, files[name], digest, rows, types, told, whole=True))
     return Details(files=tuple(made), parents=details.parents, ignored=details.ignored, answers=details.answers)
+
+
+def _tell(listener: Listener, name: str, number: int, files: int, rows: int) -> None:
+    listener(Progress(name, number, files, rows))
 
 
 def _types(before: FileRecord | None) -> dict[str, object]:

@@ -1,0 +1,81 @@
+"""What takes part in one reading of a data set: whoever hashes, profiles, judges or scans is handed the same batches, one after the other.
+
+A reader calls `begin` for a file, `take` for each batch of its rows and `finish` at its end. Where it learns late how a file must be read
+(a column of a csv file proves to hold text after a million numbers) it starts again: `begin` for a file that was not finished means that
+all that was taken of it is to be forgotten. Memory must not grow with the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+
+class Form(StrEnum):
+    """How a file is handed on: a table with its columns; lines of text, as one column `line` of bytes; or not at all, as with pictures."""
+
+    TABLE = "table"
+    LINES = "lines"
+    OPAQUE = "opaque"
+
+
+class Batch(NamedTuple):
+    """Rows of a file as Arrow record batches of the same length: `typed` with the types of the values, and for csv and tsv, which have
+    none, `cells`, each cell as the bytes that stand there (empty cells without quotes are null)."""
+
+    typed: Any
+    cells: Any = None
+
+
+class Progress(NamedTuple):
+    """How far a reading is: the file that is read, its number from 0 and how many there are; rows and bytes done, and bytes in all
+    (0 where nobody counted them); `known` bytes of those done were not read, because an earlier run had read them."""
+
+    name: str
+    number: int
+    files: int
+    rows: int
+    done: int = 0
+    size: int = 0
+    known: int = 0
+
+
+Listener = Callable[[Progress], None]
+"""Told of progress after each batch."""
+
+
+class Consumer(Protocol):
+    """One that takes part in the reading."""
+
+    def begin(self, place: Path, form: Form, schema: Any) -> None:
+        """The file at `place` begins, or begins again. `schema` is the Arrow schema of `typed`, None for what is opaque."""
+
+    def take(self, batch: Batch) -> None:
+        """The next rows of that file. Never called for what is opaque."""
+
+    def finish(self) -> None:
+        """That file is at its end."""
+
+
+class Together:
+    """Several consumers as one."""
+
+    def __init__(self, consumers: Iterable[Consumer]) -> None:
+        self.consumers = tuple(consumers)
+
+    def __bool__(self) -> bool:
+        return bool(self.consumers)
+
+    def begin(self, place: Path, form: Form, schema: Any) -> None:
+        for consumer in self.consumers:
+            consumer.begin(place, form, schema)
+
+    def take(self, batch: Batch) -> None:
+        for consumer in self.consumers:
+            consumer.take(batch)
+
+    def finish(self) -> None:
+        for consumer in self.consumers:
+            consumer.finish()
