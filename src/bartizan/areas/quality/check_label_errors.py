@@ -35,12 +35,13 @@ UNTELLING = 0.6
     phases={Phase.DATA},
     extra="data",
     applies=lambda node, _: getattr(node, "label", None) is not None or str(getattr(node, "uri", "")).rpartition(".")[2] in ("npz", ""),
+    version="2",
 )
 def label_errors(job: Job, target: Dataset, *, tolerance: float = 0.03) -> Iterator[Finding]:
-    """Rows whose label is probably wrong, since their nearest neighbours say otherwise.
+    """Rows whose label is probably wrong, since the rows around them say otherwise.
 
-    Neighbours in a cheap description of pictures, texts or columns vote on each row, itself left out; confident learning turns votes into
-    a probability for each label. Of a set of more than 50,000 rows a sample is judged. Fails where the share of rows with a label that is
+    In a cheap description of pictures, texts or columns, its neighbours and a regression on the other rows say what each row is. What
+    they are surest of tells how often a class is given another label, and Bayes' rule how probable each label is. Of a set of more than 50,000 rows a sample is judged. Fails where the share of rows with a label that is
     probably wrong is beyond `tolerance`. Inconclusive where the neighbourhood tells too little about the label. An error that its
     neighbours share is not seen.
 
@@ -57,7 +58,7 @@ def label_errors(job: Job, target: Dataset, *, tolerance: float = 0.03) -> Itera
         )
     if len(data.classes) > max(50, data.rows // 20):
         raise InputError(f"has {len(data.classes)} labels in {data.rows} rows", place=data.name, cure="declare a label with few classes")
-    found = search(of_set(data.images, data.frame), data.labels)
+    found = search(of_set(data.images, data.frame, dimensions=100, fine=True), data.labels)
     for threat, asset in about_of(job):
         yield _finding(job, (threat, asset), data, found, tolerance)
 
@@ -81,7 +82,7 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, found: LabelEr
         verdict = Verdict.INCONCLUSIVE
     measures = (
         Measure(name="labels probably wrong", value=k / n, low=low, high=high, confidence=job.confidence, n=n, k=k, unit="share of rows",
-                limit=tolerance, method="neighbours' vote and confident learning; the interval is of the count, not of the method"),
+                limit=tolerance, method="neighbours and a regression, each row left out; the interval is of the count, not of the method"),
     )  # fmt: skip
     return Finding(
         check=job.check, asset=about[1], threat=about[0], verdict=verdict,
