@@ -41,9 +41,9 @@ def label_errors(job: Job, target: Dataset, *, tolerance: float = 0.03) -> Itera
     """Rows whose label is probably wrong, since the rows around them say otherwise.
 
     In a cheap description of pictures, texts or columns, its neighbours and a regression on the other rows say what each row is. What
-    they are surest of tells how often a class is given another label, and Bayes' rule how probable each label is. Of a set of more than 50,000 rows a sample is judged. Fails where the share of rows with a label that is
-    probably wrong is beyond `tolerance`. Inconclusive where the neighbourhood tells too little about the label. An error that its
-    neighbours share is not seen.
+    they are surest of tells how often a class is given another label, and Bayes' rule how probable each label is. Of a set of more than
+    50,000 rows a sample is judged. Fails where the share of rows with a label that is probably wrong is beyond `tolerance`. Inconclusive
+    where the neighbourhood tells too little about the label. An error that its neighbours share is not seen.
 
     tolerance: the share of probably wrong labels that is accepted
     """

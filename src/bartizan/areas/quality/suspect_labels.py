@@ -115,7 +115,8 @@ def _tallied(graph: Graph, given: Ints, classes: int, silent: Flags) -> Floats:
     weights /= weights.sum(axis=1, keepdims=True)
     weights[silent[graph.index]] = 0.0
     places = np.arange(len(given))[:, None] * classes + given[graph.index]
-    votes = np.bincount(places.ravel(), weights=weights.ravel(), minlength=len(given) * classes).reshape(-1, classes)
+    counted: Floats = np.bincount(places.ravel(), weights=weights.ravel(), minlength=len(given) * classes).astype(np.float64)
+    votes = counted.reshape(-1, classes)
     votes += 0.1 / classes * np.bincount(given, minlength=classes) / len(given)  # what nobody voted for is not impossible
     tallied: Floats = votes / votes.sum(axis=1, keepdims=True)
     return tallied
@@ -195,7 +196,8 @@ def _transition(probabilities: Floats, given: Ints) -> Floats:
     error = 1.0 - float(np.trace(counts) / counts.sum())
     usual = np.full((classes, classes), error / (classes - 1))
     np.fill_diagonal(usual, 1.0 - error)
-    return (counts + _PRIOR * usual) / (counts.sum(axis=1, keepdims=True) + _PRIOR)
+    drawn: Floats = (counts + _PRIOR * usual) / (counts.sum(axis=1, keepdims=True) + _PRIOR)
+    return drawn
 
 
 def _posterior(probabilities: Floats, given: Ints, transition: Floats) -> Floats:
