@@ -60,9 +60,9 @@ def record(
     with RowSet() as rows:
         records = _Reading(found, rows, known, Together(consumers), listener, broken).records()
         _all_there(known, records)
-        made = _passport(name or found.root.name or "data", at, records, rows.root().hex(), parents)
+        made = assembled(name or found.root.name or "data", at, records, rows.root().hex(), parents)
     details = Details(files=records, parents=parents, ignored=tuple(left_out))
-    return _with_details(made, details), details
+    return with_details(made, details), details
 
 
 class _Reading:
@@ -138,7 +138,8 @@ def content_leaves(files: Iterable[FileRecord]) -> list[tuple[bytes, FileRecord]
     return sorted(found, key=lambda one: one[0])
 
 
-def _passport(name: str, at: str, files: tuple[FileRecord, ...], rows: str, parents: tuple[Parent, ...]) -> Passport:
+def assembled(name: str, at: str, files: tuple[FileRecord, ...], rows: str, parents: tuple[Parent, ...]) -> Passport:
+    """The passport of `files`, without the digest of its details; `rows` is the root of their rows as a set."""
     schemas = sorted({file.schema for file in files if file.columns})
     columns = {(column.name, column.type) for file in files for column in file.columns}
     return Passport(
@@ -166,7 +167,8 @@ def _all_there(types: Mapping[str, Any], records: Iterable[FileRecord]) -> None:
             raise UnknownName("column", name, sorted(columns))
 
 
-def _with_details(made: Passport, details: Details) -> Passport:
+def with_details(made: Passport, details: Details) -> Passport:
+    """The passport that holds the digest of these details."""
     return msgspec.structs.replace(made, details=hashlib.sha256(details.encode()).hexdigest())
 
 

@@ -159,7 +159,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The in-toto statement as RFC 8785 JSON."""
         subject = {"name": self.name, "digest": {"sha256": self.files.root, "bartizan-content-v1": self.content.root}}
         return canonical(
-            {"_type": TYPE, "subject": [subject], "predicateType": PREDICATE, "predicate": _strings(msgspec.to_builtins(self))}
+            {"_type": TYPE, "subject": [subject], "predicateType": PREDICATE, "predicate": as_strings(msgspec.to_builtins(self))}
         )
 
     @property
@@ -182,7 +182,7 @@ class HandOver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def encode(self) -> bytes:
         subject = {"name": f"hand-over {self.number}", "digest": {"sha256": self.passport}}
         return canonical(
-            {"_type": TYPE, "subject": [subject], "predicateType": HAND_OVER, "predicate": _strings(msgspec.to_builtins(self))}
+            {"_type": TYPE, "subject": [subject], "predicateType": HAND_OVER, "predicate": as_strings(msgspec.to_builtins(self))}
         )
 
 
@@ -259,8 +259,8 @@ def with_answers(passport: Passport, details: Details, answers: tuple[Answer, ..
 
 
 def _passport(line: bytes, key: PublicKey | None) -> tuple[Passport, str]:
-    payload, hint = _payload(line, key)
-    passport = _predicate(payload, PREDICATE, Passport)
+    payload, hint = signed_payload(line, key)
+    passport = predicate_of(payload, PREDICATE, Passport)
     if passport.encode() != payload:
         raise EvidenceError("the statement is not in the form that we write: it could be read in two ways")
     return passport, key.id if key is not None else hint
@@ -270,8 +270,8 @@ def _hand_overs(lines: tuple[bytes, ...], passport: Passport, holder: str, key: 
     found: list[HandOver] = []
     current = key
     for number, line in enumerate(lines[1:], 1):
-        payload, hint = _payload(line, current)
-        made = _predicate(payload, HAND_OVER, HandOver)
+        payload, hint = signed_payload(line, current)
+        made = predicate_of(payload, HAND_OVER, HandOver)
         before = hashlib.sha256(lines[number - 1]).hexdigest()
         if made.encode() != payload or made.number != number or made.previous != before or made.passport != passport.id or hint != holder:
             raise EvidenceError(f"hand-over {number} does not follow from what stands before it")
@@ -282,7 +282,7 @@ def _hand_overs(lines: tuple[bytes, ...], passport: Passport, holder: str, key: 
     return tuple(found), holder
 
 
-def _payload(line: bytes, key: PublicKey | None) -> tuple[bytes, str]:
+def signed_payload(line: bytes, key: PublicKey | None) -> tuple[bytes, str]:
     """The signed bytes of a line and the id of the key that it names."""
     if len(line) > MAX_LINE:
         raise EvidenceError("is no passport: a line is too long")
@@ -297,7 +297,8 @@ def _payload(line: bytes, key: PublicKey | None) -> tuple[bytes, str]:
     return bundle.payload, bundle.hint
 
 
-def _predicate(payload: bytes, kind: str, wanted: type[T]) -> T:
+def predicate_of(payload: bytes, kind: str, wanted: type[T]) -> T:
+    """The predicate of an in-toto statement of this kind. Raises `EvidenceError`."""
     value = strict_json(payload, "the statement")
     if not isinstance(value, dict) or value.get("_type") != TYPE or value.get("predicateType") != kind:
         raise EvidenceError(f"the statement is no {kind}")
@@ -333,8 +334,8 @@ def _content(path: Path, limit: int) -> bytes:
     return data
 
 
-def _strings(value: Any) -> Any:
+def as_strings(value: Any) -> Any:
     """Whole numbers as text: RFC 8785 knows none beyond 2**53."""
     if isinstance(value, dict):
-        return {k: _strings(v) for k, v in value.items()}
+        return {k: as_strings(v) for k, v in value.items()}
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
