@@ -1,1 +1,13 @@
-"""Who may keep and use data, for what and for how long."""
+"""Who may read, keep and use data, for what and for how long."""
+
+from bartizan.areas import offers
+
+__getattr__, __dir__ = offers(
+    __name__,
+    {
+        "open": "reading",
+        "Reader": "reading",
+        "Limits": "queries",
+        "Expiry": "retention",
+    },
+)

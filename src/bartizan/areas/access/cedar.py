@@ -83,7 +83,9 @@ class Rules:
         """The rules (id and typed tree) whose scope may hold for `action`."""
         for id, rule in self.static.items():
             scope = rule.action
-            named = {scope.entity.id} if hasattr(scope, "entity") else {e.id for e in scope.entities} if hasattr(scope, "entities") else None
+            named = (
+                {scope.entity.id} if hasattr(scope, "entity") else {e.id for e in scope.entities} if hasattr(scope, "entities") else None
+            )
             if named is None or action in named:
                 yield id, rule
 
@@ -208,7 +210,9 @@ def roles_of(policy: Policy, principal: str) -> frozenset[str]:
     return ancestors(policy.roles, policy.principals[principal].roles)
 
 
-def _entity(kind: str, id: str, parents: tuple[str, Sequence[str]] = ("", ()), attributes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _entity(
+    kind: str, id: str, parents: tuple[str, Sequence[str]] = ("", ()), attributes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     return {"uid": _uid(kind, id), "attrs": dict(attributes or {}), "parents": [_uid(parents[0], name) for name in parents[1]]}
 
 

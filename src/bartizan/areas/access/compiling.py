@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,10 @@ class View:
 
     def frame(self, names: Sequence[str], now: dt.datetime) -> Any:
         """A lazy scan of the columns `names` as they are seen. Raises `UnknownName` for one that is not seen."""
-        return self.rows(now).select(self.expressions(names))
+        return self.rows(now).with_columns(self.expression(name) for name in names).select(names)  # a constant alone would be one row
 
-    def expressions(self, names: Iterable[str]) -> list[Any]:
-        """What is selected for each of the columns `names`."""
-        return [self._expression(name) for name in names]
-
-    def _expression(self, name: str) -> Any:
+    def expression(self, name: str) -> Any:
+        """The column `name` as it is seen, under its own name. Raises `UnknownName` where it is not."""
         shown = {d.column: d.shown for d in self.decisions if d.shown is not Shown.ABSENT}
         if name not in shown:
             raise UnknownName("column", name, list(shown), of=f"'{self.policy.name}' for {self.principal}")

@@ -234,7 +234,7 @@ class _Compiler:
     def _equal(self, left: Part, right: Part) -> Pair:
         if isinstance(right, Cell) and not isinstance(left, Cell):
             left, right = right, left
-        if isinstance(left, Cell):
+        if isinstance(left, Cell) and not isinstance(right, Pair):
             value = right if isinstance(right, Cell) else self._value(left.column, right)
             return _both(Compare(left.column, "eq", value))
         if isinstance(left, Pair) or isinstance(right, Pair):
@@ -256,6 +256,8 @@ class _Compiler:
         if not isinstance(left, frozenset):
             return self._cannot(op)
         if op == "contains":
+            if isinstance(right, Cell) and not left:
+                return Pair(Always(False), Not(Missing(right.column)))  # an empty cell errs in an empty set too
             if isinstance(right, Cell):
                 return _both(Among(right.column, tuple(sorted(self._value(right.column, one) for one in left))))
             return any(type(one) is type(right) and one == right for one in left)

@@ -27,7 +27,9 @@ def masked(name: str, column: Column, dtype: Any, key: bytes | None) -> Any:
             return pl.lit(column.value).alias(name)
         case Mask.KEYED:
             if key is None:
-                raise InputError(f"column '{one_line(name, 60)}' is masked by a keyed hash", place=column.at, cure="give the file of the key")
+                raise InputError(
+                    f"column '{one_line(name, 60)}' is masked by a keyed hash", place=column.at, cure="give the file of the key"
+                )
             if dtype.is_nested() or dtype == pl.Binary:
                 raise _unfit(name, column, dtype)
             return cell.cast(pl.String).map_batches(_Hash(name, key), return_dtype=pl.String, is_elementwise=True).alias(name)
@@ -59,7 +61,9 @@ def _bucket(name: str, column: Column, dtype: Any) -> Any:
 
 def _unfit(name: str, column: Column, dtype: Any) -> InputError:
     cure = "empty, constant and keyed fit every type of single values"
-    return InputError(f"column '{one_line(name, 60)}' holds {dtype}, which the mask '{column.mask}' does not fit", place=column.at, cure=cure)
+    return InputError(
+        f"column '{one_line(name, 60)}' holds {dtype}, which the mask '{column.mask}' does not fit", place=column.at, cure=cure
+    )
 
 
 class _Hash:
