@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -97,8 +97,8 @@ def _ipv6(page: Page) -> Iterator[Hit]:
 
 def _valid(written: str) -> bool:
     try:
-        ipaddress.IPv6Address(written)
-    except ValueError:
+        socket.inet_pton(socket.AF_INET6, written)
+    except OSError:
         return False
     return True
 

@@ -6,7 +6,10 @@ Arguments are strings of ASCII digits unless said otherwise; a function answers 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import mul
 
+_VALUES = bytes.maketrans(b"0123456789", bytes(range(10)))
+_NUMBERED = str.maketrans({chr(65 + i): str(10 + i) for i in range(26)})
 _DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 
 _DIHEDRAL = (
@@ -52,9 +55,9 @@ def mod_11_2(characters: str) -> bool:
 
 def mod_97(characters: str) -> bool:
     """ISO/IEC 7064, MOD 97-10, as ISO 13616 uses it: letters count from A = 10; `characters` are upper-case letters and digits."""
-    return int("".join(str(int(c, 36)) for c in characters)) % 97 == 1
+    return int(characters.translate(_NUMBERED)) % 97 == 1
 
 
 def weighted(digits: str, weights: Sequence[int]) -> int:
     """The sum of the leading digits, each times its weight."""
-    return sum(int(d) * w for d, w in zip(digits, weights, strict=False))
+    return sum(map(mul, digits.encode().translate(_VALUES), weights))

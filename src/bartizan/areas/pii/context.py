@@ -19,39 +19,59 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_ASCII_WORD = re.compile(r"[a-z]{2,}")
 _LEADING = re.compile(r"[^\W\d_]+(?![?*{])")
 
 
 def words(window: str) -> list[str]:
     """The words of two letters and more in `window`, in lower case."""
-    return _WORD.findall(window.lower())
+    return (_ASCII_WORD if window.isascii() else _WORD).findall(window.lower())
+
+
+class Window:
+    """A stretch of text that is asked for several lists of phrases: its words are found once."""
+
+    __slots__ = ("lower", "text", "words")
+
+    def __init__(self, text: str) -> None:
+        self.text, self.lower = text, text.lower()
+        self.words: list[str] = (_ASCII_WORD if text.isascii() else _WORD).findall(self.lower)
 
 
 class Phrases:
     """Alternatives of a pattern, each of which begins with at least two letters at the beginning of a word."""
 
     def __init__(self, whole: str) -> None:
+        """`whole` is in lower case."""
         self.pattern = re.compile(rf"(?i)(?<![^\W\d_])(?:{whole})")
+        self._lower = re.compile(rf"(?<![^\W\d_])(?:{whole})")
         beginnings: dict[str, list[str]] = {}
+        enough: dict[str, list[str]] = {}
         for alternative in _alternatives(whole):
             found = _LEADING.match(alternative)
             if found is None or len(found[0]) < 2:
                 raise ValueError(f"does not begin with two letters: {alternative}")
             beginnings.setdefault(found[0][:2], []).append(found[0])
+            if re.fullmatch(r"(?:[a-z]\?)?", alternative[found.end() :]):
+                enough.setdefault(found[0][:2], []).append(found[0])
         self.beginnings = {two: tuple(found) for two, found in beginnings.items()}
+        self._enough = {two: tuple(found) for two, found in enough.items()}
 
-    def possible(self, window: str) -> bool:
-        """Does a word of `window` begin as a phrase does? Where not, `search` finds nothing."""
+    def search(self, window: Window | str) -> bool:
+        """Does `window` hold a phrase?"""
+        if isinstance(window, str):
+            window = Window(window)
         beginnings = self.beginnings
-        for word in words(window):
+        for word in window.words:
             known = beginnings.get(word[:2])
             if known is not None and word.startswith(known):
-                return True
+                if word.startswith(self._enough.get(word[:2], ())):
+                    return True
+                if not window.text.isascii():
+                    return self.pattern.search(window.text) is not None
+                place = window.lower.find(word)  # most often it stands there, which saves the search
+                return self._lower.match(window.lower, place) is not None or self._lower.search(window.lower) is not None
         return False
-
-    def search(self, window: str) -> bool:
-        """Does `window` hold a phrase?"""
-        return self.possible(window) and self.pattern.search(window) is not None
 
 
 def _alternatives(whole: str) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,30 +12,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BIRTH = {"born": 0, "birth": 0, "dob": 1, "geboren": 1}
-"""Words for birth, each with the place of the two characters in it that are rarest in prose."""
+"""Words for birth, each with the place in it of two characters that are rare in prose."""
 NAMES = {
     "passw": 3, "pwd": 1, "secret": 2, "api_key": 2, "apikey": 2, "api-key": 2, "access_key": 5, "auth_token": 3, "access_token": 5,
 }  # fmt: skip
 """The same for what names of secrets hold."""
 KEY = {"PRIVATE KEY": 8}
 """The same for the head of a private key, which alone is written in upper case."""
+_PAIRS = (("boe", "oib"), ("swcK", "wdrE"), ("ish", "_-k"))
+"""What can be the first and the second of the two characters: a group of words each."""
 _WORDS = BIRTH | NAMES | KEY
 
 
-def places(codes: Codes) -> dict[str, NDArray[np.intp]]:
-    """Where each of the words above stands that is there at all, in ascending order; case counts for `KEY` alone."""
-    table, pairs = _pairs()
-    found = []
-    for parity in (0, 1):
-        doubled = codes[parity : parity + (len(codes) - parity) // 2 * 2].view(np.uint16)
-        found.append(2 * np.flatnonzero(table[doubled]) + parity)
-    at = np.sort(np.concatenate(found))
-    if not len(at):
-        return {}
-    kind = table[codes[at] + codes[at + 1].astype(np.uint16) * 256]
+def marked(table: bytes) -> bytes:
+    """For each byte the groups of `_PAIRS` in whose pairs it is the first (bits 0 to 2) and the second (bits 3 to 5); bits of `table` stay."""
+    marks = bytearray(table)
+    for bit, pair in enumerate(_PAIRS):
+        for shift, chars in zip((0, len(_PAIRS)), pair, strict=True):
+            for char in {*chars, *chars.upper()}:
+                marks[ord(char)] |= 1 << bit + shift
+    return bytes(marks)
+
+
+def places(codes: Codes, classes: NDArray[np.uint8]) -> dict[str, NDArray[np.intp]]:
+    """Where each of the words above stands that is there at all, in ascending order; case counts for `KEY` alone.
+
+    `classes` are the codes as `marked` has them.
+    """
+    pairs = classes[:-1] & (classes[1:] >> len(_PAIRS)) & ((1 << len(_PAIRS)) - 1)
+    at = np.flatnonzero(pairs != 0)
+    kind = pairs[at]
     spoken = {}
     for word, offset in _WORDS.items():
-        start = _standing(codes, at[kind == pairs[word]] - offset, word)
+        group = next(bit for bit, (first, second) in enumerate(_PAIRS) if word[offset] in first and word[offset + 1] in second)
+        start = _standing(codes, at[(kind >> group & 1) > 0] - offset, word)
         if len(start):
             spoken[word] = start
     return spoken
@@ -51,18 +60,3 @@ def _standing(codes: Codes, start: NDArray[np.intp], word: str) -> NDArray[np.in
         here = codes[start + i]
         start = start[(here | 0x20 if char.islower() else here) == ord(char)]
     return start
-
-
-@cache
-def _pairs() -> tuple[NDArray[np.uint8], dict[str, int]]:
-    """For each two bytes, as one little-endian number, the number of the pair that they are, or 0; and the number for each word."""
-    table = np.zeros(1 << 16, np.uint8)
-    numbers: dict[str, int] = {}
-    words: dict[str, int] = {}
-    for word, offset in _WORDS.items():
-        pair = word[offset : offset + 2]
-        words[word] = numbers.setdefault(pair, len(numbers) + 1)
-        for first in {pair[0], pair[0].upper()}:
-            for second in {pair[1], pair[1].upper()}:
-                table[int.from_bytes(f"{first}{second}".encode(), "little")] = words[word]
-    return table, words

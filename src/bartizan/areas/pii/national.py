@@ -41,8 +41,16 @@ def _phrases(words: str) -> Phrases:
     return Phrases(words)
 
 
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
 def _date(year: int, month: int, day: int) -> bool:
-    return 1 <= month <= 12 and 1 <= day <= (31, 29 if year % 4 == 0 else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+    return 1 <= month <= 12 and 1 <= day <= (29 if month == 2 and year % 4 == 0 else _DAYS[month - 1])
+
+
+def is_date(year: int, month: int, day: int) -> bool:
+    """Does the Gregorian calendar have that day, in a year of four digits?"""
+    return _date(year, month, day) and (month != 2 or day != 29 or year % 100 != 0 or year % 400 == 0)
 
 
 def _ymd(digits: str) -> bool:
@@ -64,8 +72,10 @@ def us_ssn(d: str) -> bool:
 
 def us_itin(d: str) -> bool:
     """Internal Revenue Service: 9xx with a group of 50-65, 70-88, 90-92 or 94-99."""
+    if d[0] != "9":
+        return False
     group = int(d[3:5])
-    return d[0] == "9" and (50 <= group <= 65 or 70 <= group <= 88 or 90 <= group <= 92 or 94 <= group <= 99)
+    return 50 <= group <= 65 or 70 <= group <= 88 or 90 <= group <= 92 or 94 <= group <= 99
 
 
 def gb_nhs(d: str) -> bool:
@@ -152,9 +162,11 @@ def dk_cpr(d: str) -> bool:
 
 def no_fodselsnummer(d: str) -> bool:
     """Fødselsnummer: a date (day plus 40 for D-numbers) and two check digits, modulus 11."""
+    if not _date(int(d[4:6]), int(d[2:4]) % 40, int(d[:2]) % 40):
+        return False
     first = -weighted(d[:9], (3, 7, 6, 1, 8, 9, 4, 5, 2)) % 11
     second = -weighted(d[:10], (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)) % 11
-    return _date(int(d[4:6]), int(d[2:4]) % 40, int(d[:2]) % 40) and (first, second) == (int(d[9]), int(d[10]))
+    return (first, second) == (int(d[9]), int(d[10]))
 
 
 def fi_hetu(c: str) -> bool:
@@ -188,8 +200,10 @@ def cz_rodne_cislo(d: str) -> bool:
 
 def ro_cnp(d: str) -> bool:
     """Cod numeric personal: sex and century, a date, a county, weights 279146358279, modulus 11."""
+    if d[0] == "0" or not _ymd(d[1:]) or not 1 <= int(d[7:9]) <= 52:
+        return False
     check = weighted(d[:12], (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)) % 11
-    return d[0] != "0" and _ymd(d[1:]) and 1 <= int(d[7:9]) <= 52 and (1 if check == 10 else check) == int(d[12])
+    return (1 if check == 10 else check) == int(d[12])
 
 
 def bg_egn(d: str) -> bool:
@@ -199,8 +213,10 @@ def bg_egn(d: str) -> bool:
 
 def jmbg(d: str) -> bool:
     """JMBG and EMŠO: a date with three digits of the year, weights 7 to 2 twice, modulus 11."""
+    if d[4] not in "90" or not _date(int(d[5:7]), int(d[2:4]), int(d[:2])):
+        return False
     check = 11 - weighted(d[:12], (7, 6, 5, 4, 3, 2) * 2) % 11
-    return _date(int(d[5:7]), int(d[2:4]), int(d[:2])) and d[4] in "90" and check != 10 and check % 11 == int(d[12])
+    return check != 10 and check % 11 == int(d[12])
 
 
 def pt_nif(d: str) -> bool:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bartizan.areas.pii import national, phones
-from bartizan.areas.pii.context import Ear, Phrases
+from bartizan.areas.pii.context import Ear, Phrases, Window
 from bartizan.areas.pii.hits import Hit
 from bartizan.areas.pii.page import ALNUM, Page, table
-from bartizan.areas.pii.payment import issuer
-from bartizan.areas.pii.shapes import JOINS, LONG, Shapes, Spans, cards
+from bartizan.areas.pii.payment import BRANDS, issuer
+from bartizan.areas.pii.shapes import JOINS, Shapes, Spans, cards
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ _BIRTH_WORDS = Phrases("born|birth|dob(?![a-z])|geb|nacid|nacim|naiss|née? le|n
 _DATE_SHAPES = {f"{a}{sep}{b}{sep}{c}" for sep in "-/." for a, b, c in ("422", "412", "421", "411", "224", "124", "214", "114", "222")}
 _IDENTITY_WORDS = Phrases("|".join(sorted({rule.words for rule in national.RULES})))
 _RULES = national.by_shape()
+_SEPARATORS = {shape: {char for char in shape if char in JOINS} for shape in _RULES}
 _SHAPES = Shapes(_CARDS | _DATE_SHAPES | _RULES.keys())
 
 _IDENTITY, _BIRTH, _CARD_SAID, _LUHN = 1, 2, 4, 8
@@ -44,6 +45,8 @@ _OF_CARDS = _those(_CARDS.__contains__)
 _OF_DATES = _those(_DATE_SHAPES.__contains__)
 _OF_RULES = _those(_RULES.__contains__)
 _STRONG = _those(lambda shape: any(rule.strong for rule in _RULES.get(shape, ())))
+_PLAIN = _OF_CARDS & ~_OF_DATES & ~_OF_RULES
+_BRANDED = ("", *(f"range of {name} and Luhn digit" for name in BRANDS))
 _OPEN = _those(lambda shape: any(re.match(rule.tail, "A") for rule in _RULES.get(shape, ()) if rule.tail))  # a letter may follow
 
 
@@ -53,17 +56,18 @@ def find(page: Page) -> Iterator[Hit]:
     if not len(runs.start):
         return
     gap = runs.start[1:] - runs.end[:-1]
-    shaped = list(_shaped(page, (gap == 1) & _JOINS[page.codes[runs.end[:-1]]]))
-    yield from shaped
+    hits = list(_shaped(page, (gap == 1) & _JOINS[page.codes[runs.end[:-1]]]))
+    yield from hits
     yield from _addresses(page, gap)
-    yield from phones.find(page, gap, np.array([(hit.start + 1, hit.end + 1) for hit in shaped], np.intp).reshape(-1, 2))
+    taken = (np.array([hit.start for hit in hits], np.intp) + 1, np.array([hit.end for hit in hits], np.intp) + 1)
+    yield from phones.find(page, gap, taken)
 
 
 def _shaped(page: Page, joined: NDArray[np.bool_]) -> Iterator[Hit]:
     """Cards, national identifiers and birthdays: where several begin at one run, the best of them, and the next begins behind it."""
     found: Hit | None = None
     current = behind = last = -1
-    for first, final, shape, start, end, heard in _promising(page, joined):
+    for first, final, shape, start, end, heard, brand in _promising(page, joined):
         if first != current:
             if found is not None:
                 yield found
@@ -71,17 +75,20 @@ def _shaped(page: Page, joined: NDArray[np.bool_]) -> Iterator[Hit]:
             found, current = None, first
         if first < behind:
             continue
-        hit = _judged(page, _SHAPES.names[shape], start, end, heard)
+        if brand and _PLAIN[shape]:
+            hit: Hit | None = page.hit("payment_card", start, end, 0.8, _BRANDED[brand])
+        else:
+            hit = _judged(page, _SHAPES.names[shape], (start, end), heard, brand)
         if hit is not None and (found is None or hit.score >= found.score):
             found, last = hit, final
     if found is not None:
         yield found
 
 
-def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int, int, int]]:
+def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int, int, int, int]]:
     """Stretches in a known shape that what stands beside them, the card's check digit and the words before them do not rule out.
 
-    Each with its first and last run, its shape, its place and the lists of `_EAR` that may stand before it.
+    Each with its first and last run, its shape, its place, the lists of `_EAR` that may stand before it, and the brand of a sure card.
     """
     codes = page.codes
     spans = _SHAPES.spans(page.runs, joined)
@@ -90,58 +97,65 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int
     refused |= (left == ord(".")) & ((codes[spans.start - 2] - np.uint8(48)) < 10)
     spans = spans.only(~refused)
     shape = spans.shape
-    luhn, issued = _as_cards(page, spans)
-    sure = _STRONG[shape] | (issued & luhn)
-    asked = np.flatnonzero(_OF_RULES[shape] | _OF_DATES[shape] | (luhn & ~issued))
+    luhn, brand = _as_cards(page, spans)
+    sure = _STRONG[shape] | (brand > 0)
+    asked = np.flatnonzero(_OF_RULES[shape] | _OF_DATES[shape] | (luhn & (brand == 0)))
     heard = np.zeros(len(shape), np.uint8)
     heard[asked] = page.heard(_EAR, spans.start[asked], _WINDOW)
     sure |= _OF_RULES[shape] & ((heard & _IDENTITY) > 0)
     sure |= _OF_DATES[shape] & ((heard & _BIRTH) > 0)
     sure |= luhn & ((heard & _CARD_SAID) > 0)
     heard |= np.where(luhn, _LUHN, 0).astype(np.uint8)
-    columns = (spans.first, spans.last, shape, spans.start, spans.end, heard)
+    columns = (spans.first, spans.last, shape, spans.start, spans.end, heard, brand)
     return zip(*(column[sure].tolist() for column in columns), strict=True)
 
 
-def _as_cards(page: Page, spans: Spans) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """For each stretch: has it the shape and the Luhn digit of a card, and is it long enough and in a known range?"""
+def _as_cards(page: Page, spans: Spans) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """For each stretch: has it the shape and the Luhn digit of a card, and, where that is enough, the number of its brand plus one?"""
     luhn = np.zeros(len(spans.shape), np.bool_)
-    issued = luhn.copy()
+    brand = np.zeros(len(spans.shape), np.uint8)
     such = np.flatnonzero(_OF_CARDS[spans.shape])
-    luhn[such], issued[such] = cards(page.codes, spans.start[such], spans.end[such])
-    return luhn, issued
+    luhn[such], brand[such] = cards(page.codes, spans.start[such], spans.end[such])
+    return luhn, np.where(luhn, brand, 0).astype(np.uint8)
 
 
-def _judged(page: Page, shape: str, start: int, end: int, heard: int) -> Hit | None:
-    """What the digits of `shape` at `[start, end)` are, or None."""
+def _judged(page: Page, shape: str, place: tuple[int, int], heard: int, brand: int) -> Hit | None:
+    """What the digits of `shape` at `place` are, or None."""
+    start, end = place
     best: Hit | None = None
     if shape in _RULES:
         spoken = bool(heard & _IDENTITY)
-        before = page.before(start) if spoken else ""
+        before = Window(page.before(start) if spoken else "")
+        bare = page.flat[start:end]
+        for separator in _SEPARATORS[shape]:
+            bare = bare.replace(separator, "")
         for rule in _RULES[shape]:
             if not rule.strong and not spoken:
                 break
-            best = _better(best, _national(page, rule, start, end, before))
+            best = _better(best, _national(page, rule, place, bare, before))
     if page.flat[end].isalnum():
         return best
     if heard & _LUHN:
-        best = _better(best, _card(page, start, end, heard))
-    if heard & _BIRTH and shape in _DATE_SHAPES and _BIRTH_WORDS.search(page.before(start, 40)) and plausible_birth(page.flat[start:end]):
+        best = _better(best, _card(page, start, end, heard, brand))
+    if (
+        heard & _BIRTH
+        and shape in _DATE_SHAPES
+        and _BIRTH_WORDS.search(page.before(start, 40))
+        and plausible_birth(page.flat[start:end])
+    ):
         best = _better(best, page.hit("date_of_birth", start, end, 0.85, "a date behind a word for birth"))
     return best
 
 
-def _card(page: Page, start: int, end: int, heard: int) -> Hit | None:
+def _card(page: Page, start: int, end: int, heard: int, brand: int) -> Hit | None:
     """A card of a known range, or of any range where a word before says card; numbers of fewer than 15 digits always need the word."""
+    if brand:
+        return page.hit("payment_card", start, end, 0.8, _BRANDED[brand])
     digits = _bare(page.flat[start:end])
-    brand = issuer(digits)
-    if brand is not None and len(digits) >= LONG:
-        return page.hit("payment_card", start, end, 0.8, f"range of {brand} and Luhn digit")
     if not heard & _CARD_SAID or not _CARD_WORDS.search(page.before(start)) or len(set(digits)) == 1:
         return None
-    return page.hit(
-        "payment_card", start, end, 0.9 if brand else 0.65, f"{'range of ' + brand if brand else 'a word before'} and Luhn digit"
-    )
+    name = issuer(digits)
+    return page.hit("payment_card", start, end, 0.9 if name else 0.65, f"{'range of ' + name if name else 'a word before'} and Luhn digit")
 
 
 def _better(one: Hit | None, other: Hit | None) -> Hit | None:
@@ -159,15 +173,16 @@ def _bare(written: str) -> str:
     return _NEITHER.sub("", written).upper()
 
 
-def _national(page: Page, rule: national.Rule, start: int, end: int, before: str) -> Hit | None:
+def _national(page: Page, rule: national.Rule, place: tuple[int, int], bare: str, before: Window) -> Hit | None:
+    start, end = place
     if rule.tail:
         tail = re.compile(rule.tail).match(page.flat, end)
         if tail is None:
             return None
-        end = tail.end()
-    if page.flat[end].isalnum() or page.flat[end] == "_" or not rule.test(_bare(page.flat[start:end])):
+        end, bare = tail.end(), bare + _bare(tail[0])
+    if page.flat[end].isalnum() or page.flat[end] == "_" or not rule.test(bare):
         return None
-    said = bool(before) and rule.context.search(before)
+    said = rule.context.search(before)
     if not said and not rule.strong:
         return None
     why = "the check digits hold" if rule.kind != "us_ssn" else "the number can exist"
@@ -178,19 +193,18 @@ def _national(page: Page, rule: national.Rule, start: int, end: int, before: str
 
 def plausible_birth(written: str) -> bool:
     """Is `written`, three numbers with separators, a day from 1900 to today in an order of year, month and day that people use?"""
-    a, b, c = (int(part) for part in re.split(r"\D", written))
+    a, b, c = map(int, written.replace("/", "-").replace(".", "-").split("-"))
+    today = dt.date.today()
     if a > 31:
-        orders = [(a, b, c)]
-    else:
-        year = c if c > 99 else c + (1900 if c > dt.date.today().year % 100 else 2000)
-        orders = [(year, b, a), (year, a, b)]
-    for year, month, day in orders:
-        try:
-            if dt.date(1900, 1, 1) <= dt.date(year, month, day) <= dt.date.today():
-                return True
-        except ValueError:
-            continue
-    return False
+        return _lived(today, a, b, c)
+    year = c if c > 99 else c + (1900 if c > today.year % 100 else 2000)
+    return _lived(today, year, b, a) or _lived(today, year, a, b)
+
+
+def _lived(today: dt.date, year: int, month: int, day: int) -> bool:
+    if year < 1900 or not national.is_date(year, month, day):
+        return False
+    return (year, month, day) <= (today.year, today.month, today.day)
 
 
 def _addresses(page: Page, gap: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Iterator[Hit]:
@@ -203,9 +217,9 @@ def _addresses(page: Page, gap: np.ndarray[tuple[int], np.dtype[np.intp]]) -> It
     four = dotted[:-2] & dotted[1:-1] & dotted[2:] & short[:-3] & short[1:-2] & short[2:-1] & short[3:]
     four[1:] &= ~dotted[:-3]
     four[:-1] &= ~dotted[3:]
-    flat, starts, ends = page.flat, *page.runs.lists
-    for i in np.flatnonzero(four).tolist():
-        start, end = starts[i], ends[i + 3]
+    flat = page.flat
+    place = np.flatnonzero(four)
+    for start, end in zip(runs.start[place].tolist(), runs.end[place + 3].tolist(), strict=True):
         parts = flat[start:end].split(".")
         if (
             any(int(p) > 255 or (len(p) > 1 and p[0] == "0") for p in parts)

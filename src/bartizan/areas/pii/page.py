@@ -32,7 +32,8 @@ _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 ALNUM = table(DIGITS + _UPPER + _UPPER.lower(), beyond=True)
 LATIN = table(_UPPER + _UPPER.lower())
-_ALNUM_BYTES = ALNUM.tobytes()
+_ALNUM_BIT = 0x80
+_CLASSES = markers.marked((ALNUM * np.uint8(_ALNUM_BIT)).tobytes())
 
 
 @dataclass
@@ -73,14 +74,19 @@ class Page:
         return heard
 
     @cached_property
+    def _classes(self) -> NDArray[np.uint8]:
+        """All that is asked of every single character, as bits."""
+        return np.frombuffer(self.codes.tobytes().translate(_CLASSES), dtype=np.uint8)
+
+    @cached_property
     def alnum(self) -> NDArray[np.bool_]:
         """Which places hold a letter or a digit."""
-        return np.frombuffer(self.codes.tobytes().translate(_ALNUM_BYTES), dtype=np.bool_)
+        return self._classes >= _ALNUM_BIT
 
     @cached_property
     def marks(self) -> dict[str, NDArray[np.intp]]:
         """Where the words of `markers` stand that are there."""
-        return markers.places(self.codes)
+        return markers.places(self.codes, self._classes)
 
     @cached_property
     def runs(self) -> Runs:
@@ -96,11 +102,6 @@ class Runs:
     def __init__(self, codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> None:
         self.codes, self.start, self.end = codes, start, end
         self.length = end - start
-
-    @cached_property
-    def lists(self) -> tuple[list[int], list[int]]:
-        """`start` and `end` as lists, which are faster to read one by one."""
-        return self.start.tolist(), self.end.tolist()
 
     def chains(self, joined: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
         """Groups of runs, given whether run i and i + 1 belong together: first run, run behind the last, digits."""

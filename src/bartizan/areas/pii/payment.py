@@ -64,13 +64,17 @@ def issuer(digits: str) -> str | None:
     return None
 
 
+BRANDS = tuple(dict.fromkeys(name for name, *_ in _RANGES))
+"""The names of the brands."""
+
+
 @cache
-def issued() -> NDArray[np.bool_]:
-    """For each first four digits and number of digits up to 31: does `issuer` know a brand?"""
-    table = np.zeros((10_000, 32), np.bool_)
-    for prefix, brands in _ISSUERS.items():
-        for _, lengths in brands:
-            table[int(prefix), sorted(lengths)] = True
+def brands() -> NDArray[np.uint8]:
+    """For each first four digits and number of digits up to 31: the number in `BRANDS` of what `issuer` says, plus one, or 0."""
+    table = np.zeros((10_000, 32), np.uint8)
+    for prefix, issuers in _ISSUERS.items():
+        for name, lengths in reversed(issuers):
+            table[int(prefix), sorted(lengths)] = BRANDS.index(name) + 1
     return table
 
 

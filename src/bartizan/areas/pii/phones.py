@@ -101,8 +101,8 @@ _AMERICAN = re.compile(r"(?<![0-9])(?:1[-. ])?\(?[2-9][0-9]{2}(?:\) ?|[-. ])[0-9
 _DATE = re.compile(r"(?:1[89]|20)[0-9]{2}([-/.])[0-9]{1,2}\1[0-9]{1,2}(?![0-9])|[0-9]{1,2}([-/.])[0-9]{1,2}\2(?:1[89]|20)[0-9]{2}(?![0-9])")
 
 
-def find(page: Page, gap: NDArray[np.intp], taken: NDArray[np.intp]) -> Iterator[Hit]:
-    """Every telephone number that overlaps none of `taken` (n, 2), places in `page.flat`; `gap` is what lies between runs i and i + 1."""
+def find(page: Page, gap: NDArray[np.intp], taken: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Iterator[Hit]:
+    """Every telephone number outside `taken`, starts and ends in `page.flat`; `gap` is what lies between runs i and i + 1."""
     runs, codes = page.runs, page.codes
     behind, ahead = runs.end[:-1], runs.start[1:]
     joined = (gap <= 3) & _JOINS[codes[behind]] & _JOINS[codes[ahead - 1]] & ((gap < 3) | _JOINS[codes[behind + 1]])
@@ -110,9 +110,9 @@ def find(page: Page, gap: NDArray[np.intp], taken: NDArray[np.intp]) -> Iterator
     count = last - first
     wanted = np.flatnonzero((digits >= 7) & (count <= 40) & ((count > 1) | (digits <= 15)) | ((digits == 6) & (count == 3)))
     start, end = runs.start[first[wanted]], runs.end[last[wanted] - 1]
-    if len(taken):
-        next_taken = np.minimum(np.searchsorted(taken[:, 1], start, "right"), len(taken) - 1)
-        free = (taken[next_taken, 0] >= end) | (taken[next_taken, 1] <= start)
+    if len(taken[0]):
+        nearest = np.minimum(np.searchsorted(taken[1], start, "right"), len(taken[0]) - 1)
+        free = (taken[0][nearest] >= end) | (taken[1][nearest] <= start)
         wanted, start, end = wanted[free], start[free], end[free]
     n, groups = digits[wanted], count[wanted]
     keep = (n > 15) | _promising(page, start, end, n, groups)
@@ -143,7 +143,7 @@ def _promising(
     unsure = np.flatnonzero(keep & ~certain)
     said = page.heard(_EAR, start[unsure], _WINDOW) > 0
     keep[unsure] = said | _word_behind(page, end[unsure])
-    return keep
+    return np.asarray(keep, np.bool_)
 
 
 def _word_behind(page: Page, end: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -151,7 +151,7 @@ def _word_behind(page: Page, end: NDArray[np.intp]) -> NDArray[np.bool_]:
     ahead = page.codes[np.minimum(end[:, None] + np.arange(8), len(page.codes) - 1)]
     between = _BESIDE[ahead]
     place = np.argmin(between, axis=1)
-    return between.all(axis=1) | _FIRST_BEHIND[ahead[np.arange(len(end)), place]]
+    return np.asarray(between.all(axis=1) | _FIRST_BEHIND[ahead[np.arange(len(end)), place]], np.bool_)
 
 
 def _phone(page: Page, start: int, end: int, n: int, groups: int) -> Hit | None:
@@ -160,18 +160,17 @@ def _phone(page: Page, start: int, end: int, n: int, groups: int) -> Hit | None:
     if flat[start - 1] == "(":
         start -= 1
     plus = flat[start - 1] == "+"
-    begin = start - 1 if plus else start
     written = flat[start:end]
     score, why = _phone_form(written, n, groups, plus)
-    if score < 0.5 and not _DATE.match(written) and (_called(page.before(start, 40)) or _PHONE_BEHIND.match(page.flat, end)):
+    if score < 0.5 and not _DATE.match(written) and (_called(page.before(start, _WINDOW)) or _PHONE_BEHIND.match(flat, end)):
         score, why = 0.6, "a word beside it says so"
     if score < 0.5:
         return None
-    extension = _EXTENSION.match(flat, end)
-    end = extension.end() if extension else end
+    if flat[end] in " xXeE" and (extension := _EXTENSION.match(flat, end)):
+        end = extension.end()
     if flat[end].isalnum():
         return None
-    return page.hit("phone", begin, end, score, why)
+    return page.hit("phone", start - plus, end, score, why)
 
 
 def _called(before: str) -> bool:
@@ -188,16 +187,19 @@ def _called(before: str) -> bool:
 
 def _phone_form(written: str, n: int, groups: int, plus: bool) -> tuple[float, str]:
     """How likely the form alone makes it a telephone number."""
-    bare = _digits(written)
     if plus:
-        return (0.9, "international form of a known plan") if international(bare) else (0.0, "")
-    if groups == 1 or _DATE.match(written):
+        return (0.9, "international form of a known plan") if international(_digits(written)) else (0.0, "")
+    if groups == 1:
         return 0.0, ""
+    form = written.translate(_NINES)
+    if form in _AMERICAN_FORMS and north_american(_digits(written)):
+        return 0.7, "written as in North America"
+    if _DATE.match(written):
+        return 0.0, ""
+    bare = _digits(written)
     if bare.startswith("00"):
         return (0.75, "international form of a known plan") if international(bare[2:]) and 11 <= n <= 15 else (0.0, "")
-    if north_american(bare) and written.translate(_NINES) in _AMERICAN_FORMS:
-        return 0.7, "written as in North America"
-    if bare[0] == "0" and 9 <= n <= 11 and groups <= 5 and written[1].isdigit() and written.translate(_NINES) != "999-99-9999":
+    if bare[0] == "0" and 9 <= n <= 11 and groups <= 5 and written[1].isdigit() and form != "999-99-9999":
         return 0.6, "a trunk prefix and groups"
     if written[0] == "(" and 7 <= n <= 11 and re.match(r"\([0-9]{2,5}\) ?[0-9]", written):
         return 0.55, "an area code in brackets"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bartizan.areas.pii.payment import issued
+from bartizan.areas.pii.payment import brands
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,19 +103,22 @@ def _among(ascending: NDArray[np.int64], asked: NDArray[np.int64]) -> tuple[NDAr
     return ascending[place] == asked, place
 
 
-def cards(codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """For each `[start, end)` of at most `WIDEST` places whose first four are digits: does the Luhn digit hold, and is it `LONG` and issued?"""
+def cards(codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """For each `[start, end)` of at most `WIDEST` places whose first four are digits: does the Luhn digit hold, and whose card is it?
+
+    The brand is its number in `payment.BRANDS` plus one, or 0 for what is shorter than `LONG` or in no range.
+    """
     luhn = np.zeros(len(start), np.bool_)
-    known = np.zeros(len(start), np.bool_)
+    brand = np.zeros(len(start), np.uint8)
     for top in range(0, len(start), _ROWS):
         a, b = start[top : top + _ROWS], end[top : top + _ROWS]
         place = b[:, None] - 1 - np.arange(WIDEST)
         value = codes[np.maximum(place, 0)] - np.uint8(48)
         digit = (value < 10) & (place >= a[:, None])
         value[~digit] = 0
-        size = np.cumsum(digit, axis=1)
-        total = np.where(size % 2 == 0, _DOUBLED[value], value).sum(axis=1)
+        size = np.cumsum(digit, axis=1, dtype=np.uint8)
+        total = np.where(size & 1, value, _DOUBLED[value]).sum(axis=1, dtype=np.uint16)
         luhn[top : top + _ROWS] = total % 10 == 0
         prefix = (codes[a[:, None] + np.arange(4)] - np.uint8(48)) @ np.array((1000, 100, 10, 1))
-        known[top : top + _ROWS] = issued()[prefix, size[:, -1]] & (size[:, -1] >= LONG)
-    return luhn, known
+        brand[top : top + _ROWS] = np.where(size[:, -1] < LONG, 0, brands()[prefix, size[:, -1]])
+    return luhn, brand

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bartizan.areas.pii import national, secrets
+from bartizan.areas.pii.context import Window
 from bartizan.areas.pii.hits import Hit
 from bartizan.areas.pii.page import LATIN, Page
 from bartizan.areas.pii.payment import IBAN_LENGTHS, iban
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SHAPE = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "9" * 10 + "A" * 52)
 _RULES = {shape: rules for shape, rules in national.by_shape().items() if "9" in shape and len(shape) > 5 and "A" in shape}
 _SIZES = np.zeros(64, dtype=np.bool_)
 _SIZES[sorted({len(shape) for shape in _RULES})] = True
+_NEAR = 64  # places that are looked at around a run of digits, where there are few of them
 _GROUPS = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:([ -])(?:[A-Za-z0-9]{4}\1){2,7}[A-Za-z0-9]{1,4})(?![A-Za-z0-9])")
 _SPACED_NINO = re.compile(r"[A-Za-z]{2}[0-9]{2} [0-9]{2} [0-9]{2} ?[A-Da-d](?![A-Za-z0-9])")
 _HONG_KONG = re.compile(r"([A-Za-z][0-9]{6})\(([0-9Aa])\)")
@@ -23,15 +29,10 @@ _HONG_KONG = re.compile(r"([A-Za-z][0-9]{6})\(([0-9Aa])\)")
 
 def find(page: Page) -> Iterator[Hit]:
     """Every hit of the kinds above, not yet free of overlaps. Linear in the length of the text."""
-    codes, runs = page.codes, page.runs
-    alnum = page.alnum
-    mixed = alnum[runs.start - 1] | alnum[runs.end]
-    if not mixed.any():
+    codes = page.codes
+    start, end = _mixed(page)
+    if not len(start):
         return
-    edges = np.flatnonzero(~alnum)
-    right = np.searchsorted(edges, runs.start[mixed])
-    right = right[np.concatenate(([True], right[1:] != right[:-1]))]
-    start, end = edges[right - 1] + 1, edges[right]
     size = end - start
     digit = (codes - np.uint8(48)) < 10
     account = LATIN[codes[start]] & LATIN[codes[start + 1]] & digit[start + 2] & digit[np.minimum(start + 3, len(codes) - 1)]
@@ -50,6 +51,25 @@ def find(page: Page) -> Iterator[Hit]:
             yield secret
     yield from _with_tail(page, start[(size == 7) & (codes[end] == ord("("))].tolist())
     yield from _spaced(page, start[size == 4].tolist())
+
+
+def _mixed(page: Page) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Start and end of the runs of letters and digits that hold both."""
+    alnum, runs = page.alnum, page.runs
+    before, behind = alnum[runs.start - 1], alnum[runs.end]
+    first, last = runs.start[before | behind], runs.end[before | behind]
+    if len(first) * _NEAR * 4 < len(alnum):
+        around = np.arange(_NEAR)
+        left = alnum[np.maximum(first[:, None] - 1 - around, 0)]
+        right = alnum[np.minimum(last[:, None] + around, len(alnum) - 1)]
+        if not (left.all(axis=1) | right.all(axis=1)).any():
+            start = first - np.argmin(left, axis=1)
+            new = np.concatenate((np.ones(min(1, len(start)), np.bool_), start[1:] != start[:-1]))
+            return start[new], (last + np.argmin(right, axis=1))[new]
+    edges = np.flatnonzero(~alnum)
+    place = np.searchsorted(edges, first)
+    place = place[np.concatenate((np.ones(min(1, len(place)), np.bool_), place[1:] != place[:-1]))]
+    return edges[place - 1] + 1, edges[place]
 
 
 def _account(page: Page, start: int, end: int) -> Hit | None:
@@ -79,8 +99,9 @@ def _identified(page: Page, rules: tuple[national.Rule, ...], start: int, end: i
     if flat[start - 1] == "_" or flat[end] == "_":
         return
     bare = flat[start:end].upper()
+    before = Window(page.before(start))
     for rule in rules:
-        said = rule.context.search(page.before(start))
+        said = rule.context.search(before)
         if (said or rule.strong) and rule.test(bare):
             yield page.hit(
                 rule.kind, start, end, 0.95 if said else 0.7, "the check characters hold" + (", a word before says so" if said else "")
