@@ -9,5 +9,7 @@ __getattr__, __dir__ = offers(
         "Reader": "reading",
         "Limits": "queries",
         "Expiry": "retention",
+        "minimise": "minimisation",
+        "Minimised": "minimisation",
     },
 )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bartizan.methods.groups import candidates, favourable_labels, group_values
 from bartizan.model.errors import InputError
 from bartizan.model.statistics import clopper_pearson, rate_difference
 
-MOST_GROUPS = 30
-"""Most values of a column that are taken for groups; numbers with more are cut into four quarters."""
+__all__ = ["Gap", "Group", "candidates", "groups_of", "imbalance", "widest_gap"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def groups_of(frame: pd.DataFrame, column: str, *, label: str | None = None, fav
     """
     if column not in frame:
         raise InputError(f"has no column '{column}'", cure=f"known: {', '.join(map(str, frame.columns[:10]))}")
-    values = _grouped(frame[column])
-    good = _favourable(frame[label], favourable) if label is not None and label in frame else None
+    values = group_values(frame[column])
+    good = favourable_labels(frame[label], favourable) if label is not None and label in frame else None
     gaps = frame.drop(columns=[c for c in (column, label) if c is not None and c in frame]).isna().to_numpy()
     found = []
     for value, count in values.value_counts(sort=True).items():
@@ -85,41 +85,6 @@ def imbalance(labels: pd.Series) -> tuple[float, int]:
     """The share of the rarest class among the known labels, and its number of rows."""
     counts = labels.value_counts()
     return (float(counts.min() / counts.sum()), int(counts.min())) if len(counts) else (0.0, 0)
-
-
-def candidates(frame: pd.DataFrame, label: str | None) -> tuple[str, ...]:
-    """Columns whose names say that they divide people: sex, gender, age, race, nationality, religion, disability and the like."""
-    words = ("sex", "gender", "age", "race", "ethnic", "national", "religio", "disab", "citizen", "foreign", "marital", "language")
-    names = [str(name) for name in frame.columns if name != label]
-    return tuple(name for name in names if any(_says(name, word) for word in words))
-
-
-def _says(name: str, word: str) -> bool:
-    parts = "".join(letter if letter.isalpha() else " " for letter in name.casefold()).split()
-    return any(part == word or (len(word) > 3 and part.startswith(word)) for part in parts)
-
-
-def _grouped(column: pd.Series) -> pd.Series:
-    known = column.dropna()
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and known.nunique() > 10:
-        column = pd.qcut(column, 4, duplicates="drop")
-    values = column.astype(object).map(str).where(column.notna(), "(missing)")
-    if values.nunique() > MOST_GROUPS:
-        raise InputError(f"'{column.name}' has {values.nunique()} values", cure="name a column with few groups")
-    return values
-
-
-def _favourable(labels: pd.Series, favourable: str | None) -> pd.Series | None:
-    """1.0 where the label is the favourable one, 0.0 where not, missing where it is; None for other than two classes."""
-    known = labels.dropna()
-    if favourable is None:
-        values = sorted(known.unique(), key=str)
-        if len(values) != 2:
-            return None
-        return (labels == values[1]).astype(float).where(labels.notna())
-    if favourable not in set(known.map(str)):
-        raise InputError(f"no label is '{favourable}'", cure="name one of the labels")
-    return (labels.map(str) == favourable).astype(float).where(labels.notna())
 
 
 def _rate(k: int, n: int, confidence: float) -> tuple[float, float, float]:
