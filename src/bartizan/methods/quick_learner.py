@@ -103,10 +103,8 @@ class QuickLearner:
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         kind = ExtraTreesRegressor if goal is Goal.NUMBER else ExtraTreesClassifier
-        self._make: Any = lambda rows: kind(
-            min(trees, max(40, 500_000 // rows)), min_samples_leaf=leaf, max_features=0.5, random_state=seed
-        )
-        self._model: Any = None
+        self._goal, self._seed, self._trees = goal, seed, trees
+        self._model: Any = kind(min_samples_leaf=leaf, max_features=0.5, random_state=seed)
         self._places: list[int] = []
         self._many: list[int] = []
         self._means: Any = None
