@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bartizan.adapters.files import local_path
@@ -43,10 +43,18 @@ def personal_data(job: Job, target: Dataset, *, tolerance: float = 0.0) -> Itera
     if target.uri is None:
         raise InputError(f"data set '{target.id}' has no uri", place=target.at, cure="declare where it lies")
     maps, skipped = scan_file(job.root, local_path(job.root, target.uri, target.at))
+    yield from findings(job, target, maps, skipped, tolerance=tolerance)
+
+
+def findings(
+    job: Job, target: Dataset, maps: Mapping[str, Mapping[str, Column]], skipped: Sequence[str], *, tolerance: float = 0.0
+) -> Iterator[Finding]:
+    """What the columns of each file (`maps`) say of `target`; `skipped` are the files that hold no text. Raises `InputError` where nothing
+    could be read."""
     if not any(column.filled for columns in maps.values() for column in columns.values()):
         raise InputError(f"data set '{target.id}' holds no text that can be read", place=target.at, cure="declare a table or text")
     for threat, asset in about_of(job):
-        yield _finding(job, target, (threat, asset), maps, (skipped, tolerance))
+        yield _finding(job, target, (threat, asset), maps, (tuple(skipped), tolerance))
 
 
 def _finding(job: Job, target: Dataset, about: tuple[str, str], maps: Mapping[str, Mapping[str, Column]],

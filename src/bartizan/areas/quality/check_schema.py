@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bartizan.adapters.files import local_path, shown
@@ -50,7 +51,11 @@ def schema(job: Job, target: Dataset) -> Iterator[Finding]:
     if target.uri is None or target.schema is None:
         raise InputError(f"'{target.id}' has no uri or no schema", place=target.at, cure="declare where it lies, and its schema")
     data, rules = local_path(job.root, target.uri, target.at), load(local_path(job.root, target.schema, target.at))
-    found = gate(data, rules, values=False)
+    yield from findings(job, gate(data, rules, values=False), rules, data)
+
+
+def findings(job: Job, found: Judged, rules: Schema, data: Path) -> Iterator[Finding]:
+    """What the verdict of the gate on the table at `data` says."""
     for threat, asset in about_of(job):
         yield _finding(job, (threat, asset), found, rules, Place(shown(job.root, data)))
 

@@ -68,30 +68,62 @@ def gate(path: Path, schema: Schema, *, shown: int = SHOWN, values: bool = True)
 
 def judge(frame: Any, schema: Schema, *, text: bool = False, shown: int = SHOWN) -> Verdict:
     """Judge a polars LazyFrame (or DataFrame); with `text` its cells are text that is cast to what the schema says."""
-    pl = polars()
     frame = frame.lazy()
     kinds = dict(frame.collect_schema())
     if not kinds:
         return _nothing(schema)
-    names = list(kinds)
-    violations = list(_columns(schema, names, kinds, text))
+    plan = planned(schema, kinds, text)
+    violations = list(plan.violations)
     if text:
-        frame = as_said(frame, schema.columns, names)
-        kinds = {name: kind for name, kind in frame.collect_schema().items() if not name.startswith("text:")}
-    usable = {name: kind for name, kind in kinds.items() if name not in schema.columns or fits(schema.columns[name], kind)}
-    cast = frozenset(n for n in names if f"text:{n}" in frame.collect_schema()) if text else frozenset()
-    rows, whole = list(row_rules(schema, usable, cast)), list(whole_rules(schema, usable))
-    _known(schema, usable, violations)
-    values = [pl.col(n).count().alias(f"count:{n}") for n in usable if n in schema.columns]
-    sums = [r.screen.alias(f"row:{i}") for i, r in enumerate(rows)] + [w.value.alias(f"whole:{i}") for i, w in enumerate(whole)]
-    sums += [r.out_of.alias(f"of:{i}") for i, r in enumerate(rows) if r.out_of is not None]
-    found = frame.select(pl.len().alias("rows"), *values, *sums).collect(engine="streaming").row(0, named=True)
-    violations += _size(schema, found, usable)
+        frame = as_said(frame, schema.columns, list(kinds))
+    rows, whole, usable = plan.rows, plan.whole, plan.kinds
+    values = [w.value.alias(f"whole:{i}") for i, w in enumerate(whole)]
+    found = frame.select(*sums_of(plan, schema), *values).collect(engine="streaming").row(0, named=True)
+    violations += size_of(schema, found, usable)
     violations += _broken(frame, rows, found, shown)
     violations += [v for i, w in enumerate(whole) if (v := _whole(frame, w, found[f"whole:{i}"], shown)) is not None]
+    return said(schema, plan, found["rows"], violations)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How a table with certain columns is judged: the usable columns with their types, the rules, and what is wrong with the columns."""
+
+    kinds: dict[str, Any]
+    rows: tuple[RowRule, ...]
+    whole: tuple[WholeRule, ...]
+    violations: tuple[Violation, ...]
+
+
+def planned(schema: Schema, kinds: dict[str, Any], text: bool) -> Plan:
+    """The plan for columns of these types; with `text` they are cast as `as_said` does. Raises `InputError`."""
+    pl = polars()
+    names = list(kinds)
+    violations = _columns(schema, names, kinds, text)
+    cast: frozenset[str] = frozenset()
+    if text:
+        made = as_said(pl.LazyFrame(schema=kinds), schema.columns, names).collect_schema()
+        cast = frozenset(name for name in names if f"text:{name}" in made)
+        kinds = {name: kind for name, kind in made.items() if not name.startswith("text:")}
+    usable = {name: kind for name, kind in kinds.items() if name not in schema.columns or fits(schema.columns[name], kind)}
+    rows, whole = tuple(row_rules(schema, usable, cast)), tuple(whole_rules(schema, usable))
+    _known(schema, usable, violations)
+    return Plan(usable, rows, whole, tuple(violations))
+
+
+def sums_of(plan: Plan, schema: Schema) -> list[Any]:
+    """What is computed over the table, or over each batch of it: rows, values and what may be wrong."""
+    pl = polars()
+    values = [pl.col(n).count().alias(f"count:{n}") for n in plan.kinds if n in schema.columns]
+    screens = [r.screen.alias(f"row:{i}") for i, r in enumerate(plan.rows)]
+    out_of = [r.out_of.alias(f"of:{i}") for i, r in enumerate(plan.rows) if r.out_of is not None]
+    return [pl.len().alias("rows"), *values, *screens, *out_of]
+
+
+def said(schema: Schema, plan: Plan, rows: int, violations: Sequence[Violation]) -> Verdict:
+    """The verdict on a table of so many rows."""
     notes = () if schema.reviewed is not None else ("nobody has reviewed this schema yet: add reviewed: {by: ..., on: ...}",)
-    judged = len(rows) + len(whole) + len(schema.columns) + 1
-    return Verdict(schema=schema.name, version=schema.version, rows=found["rows"], rules=judged, violations=tuple(violations), notes=notes)
+    judged = len(plan.rows) + len(plan.whole) + len(schema.columns) + 1
+    return Verdict(schema=schema.name, version=schema.version, rows=rows, rules=judged, violations=tuple(violations), notes=notes)
 
 
 def _texts(folder: Path) -> bool:
@@ -134,10 +166,10 @@ def _known(schema: Schema, kinds: dict[str, Any], violations: list[Violation]) -
                 raise InputError(f"rule '{one_line(rule.name, 80)}' {text}, which is not there", place=rule.at, cure="correct the rule")
 
 
-def _size(schema: Schema, found: dict[str, Any], kinds: dict[str, Any]) -> list[Violation]:
+def size_of(schema: Schema, found: dict[str, Any], kinds: dict[str, Any]) -> list[Violation]:
     violations = []
     rows = found["rows"]
-    if not _within(rows, schema.rows):
+    if not within(rows, schema.rows):
         violations.append(Violation(rule="rows", column="", text=f"there are {rows} rows; {_bounds(schema.rows)} are expected"))
     for name, column in schema.columns.items():
         if name in kinds and rows and not found[f"count:{name}"] and not column.empty:
@@ -155,7 +187,7 @@ def _broken(frame: Any, rules: Sequence[RowRule], found: dict[str, Any], shown: 
     violations = []
     for (i, rule), answer in zip(suspects, answers, strict=True):
         count, rows, values = answer.row(0)
-        if count <= rule.share * _values(rule, i, found):
+        if count <= rule.share * values_of(rule, i, found):
             continue
         allowed = f" (at most {rule.share:.2%} may not)" if rule.share else ""
         text = f"not every value {rule.text}{allowed}" if rule.column else f"'{rule.text}' does not hold{allowed}"
@@ -164,7 +196,7 @@ def _broken(frame: Any, rules: Sequence[RowRule], found: dict[str, Any], shown: 
     return violations
 
 
-def _values(rule: RowRule, number: int, found: dict[str, Any]) -> int:
+def values_of(rule: RowRule, number: int, found: dict[str, Any]) -> int:
     """How many values a rule is about: those that are there, or all rows where the rule is that they are there."""
     if rule.out_of is not None:
         return int(found[f"of:{number}"])
@@ -179,7 +211,7 @@ def _first(broken: Any, rule: RowRule, shown: int) -> Any:
 
 
 def _whole(frame: Any, rule: WholeRule, value: Any, shown: int) -> Violation | None:
-    if value is not None and _within(float(value), rule.span):
+    if value is not None and within(float(value), rule.span):
         return None
     if rule.id.endswith(".unique"):
         pl = polars()
@@ -195,7 +227,7 @@ def _whole(frame: Any, rule: WholeRule, value: Any, shown: int) -> Violation | N
     return Violation(rule=rule.id, column=rule.column, text=f"not: {rule.text}: it is {shown_value}; {_bounds(rule.span)} is expected")
 
 
-def _within(value: float, span: Span) -> bool:
+def within(value: float, span: Span) -> bool:
     if isinstance(value, float) and math.isnan(value):
         return False
     return (span.min is None or value >= span.min) and (span.max is None or value <= span.max)

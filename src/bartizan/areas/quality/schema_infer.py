@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bartizan.areas.quality.schema import Column, Drift, Schema, Span, Type
 from bartizan.areas.quality.schema_scan import cast, failed, is_text, polars, scan
@@ -73,42 +74,74 @@ def _facts(name: str, kind: Any) -> list[Any]:
     return facts
 
 
-def _column(frame: Any, name: str, kind: Any, found: dict[str, Any]) -> Column:
+class Facts(NamedTuple):
+    """What is known of a column of `rows` rows, `nulls` of them empty, whose values are of the Polars type `kind`.
+
+    `low` and `high` are the least and the greatest number or moment, for text its lengths; `finite` numbers have this `mean` and this
+    standard deviation (`spread`). `shares` are the categories of a text with few of them and how often each stands there.
+    """
+
+    kind: Any
+    rows: int
+    nulls: int
+    low: Any = None
+    high: Any = None
+    finite: int = 0
+    mean: float | None = None
+    spread: float | None = None
+    unique: bool = False
+    shares: Mapping[str, float] | None = None
+
+
+def column_of(facts: Facts) -> Column:
+    """The first rule for a column, out of what was observed."""
     pl = polars()
-    rows, nulls = found["rows"], found[f"nulls:{name}"]
-    share = math.ceil(nulls / rows * 1000) / 1000
-    said: dict[str, Any] = {"type": _type(kind), "nulls": share}
+    kind, rows, nulls = facts.kind, facts.rows, facts.nulls
     if nulls == rows:
         return Column(type=Type.ANY, nulls=1.0, empty=True)
-    few = found.get(f"unique:{name}", CATEGORIES * 10)
-    if few > 0.9 * (rows - nulls) and rows > 100 and not kind.is_float() and not nulls and kind != pl.Boolean:
-        said["unique"] = frame.select(pl.col(name).n_unique()).collect(engine="streaming").item() == rows
-    low, high = found.get(f"min:{name}"), found.get(f"max:{name}")
+    said: dict[str, Any] = {"type": _type(kind), "nulls": math.ceil(nulls / rows * 1000) / 1000, "unique": facts.unique}
     if kind.is_numeric():
-        said |= {"min": _number(low), "max": _number(high), "finite": found[f"finite:{name}"] == rows - nulls}
-        said["drift"] = None if said.get("unique") else _mean_drift(found[f"mean:{name}"], found[f"std:{name}"], rows)
+        said |= {"min": _number(facts.low), "max": _number(facts.high), "finite": facts.finite == rows - nulls}
+        said["drift"] = None if facts.unique else _mean_drift(facts.mean, facts.spread, rows)
     elif kind.is_temporal() and kind in (pl.Date, pl.Datetime):
-        said |= {"min": _moment(low), "max": _moment(high)}
+        said |= {"min": _moment(facts.low), "max": _moment(facts.high)}
+    elif kind == pl.String and facts.shares is not None:
+        said |= {"among": tuple(sorted(facts.shares)), "drift": Drift(shares=dict(facts.shares))}
     elif kind == pl.String:
-        said |= _text(frame, name, few, rows - nulls, (low, high))
+        said["length"] = Span(min=facts.low, max=facts.high)
     return Column(**said)
 
 
-def _text(frame: Any, name: str, few: int, filled: int, sizes: tuple[Any, Any]) -> dict[str, Any]:
+def may_be_unique(kind: Any, rows: int, nulls: int) -> bool:
+    """Is it worth saying of such a column that no value stands twice?"""
+    return rows > 100 and not nulls and not kind.is_float() and not kind.is_nested() and kind not in (polars().Boolean, polars().Binary)
+
+
+def shares_of(counts: Mapping[str, int], filled: int) -> dict[str, float]:
+    """How often each category stands there, the most frequent first."""
+    return {value: round(n / filled, 4) for value, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
+
+
+def _column(frame: Any, name: str, kind: Any, found: dict[str, Any]) -> Column:
     pl = polars()
-    if few <= CATEGORIES * 1.2 and few * 10 <= filled:
-        counts = (
-            frame.select(pl.col(name).drop_nulls())
-            .group_by(name)
-            .len()
-            .sort("len", name, descending=[True, False])
-            .collect(engine="streaming")
-        )
-        values = counts[name].to_list()
-        if len(values) <= CATEGORIES:
-            shares = {v: round(n / filled, 4) for v, n in zip(values, counts["len"].to_list(), strict=True)}
-            return {"among": tuple(sorted(values)), "drift": Drift(shares=shares)}
-    return {"length": Span(min=sizes[0], max=sizes[1])}
+    rows, nulls = found["rows"], found[f"nulls:{name}"]
+    few = found.get(f"unique:{name}", CATEGORIES * 10)
+    unique = few > 0.9 * (rows - nulls) and may_be_unique(kind, rows, nulls)
+    if unique:
+        unique = frame.select(pl.col(name).n_unique()).collect(engine="streaming").item() == rows
+    shares = _shares(frame, name, few, rows - nulls) if kind == pl.String and nulls < rows else None
+    numbers = (found.get(f"{fact}:{name}") for fact in ("min", "max", "finite", "mean", "std"))
+    low, high, finite, mean, spread = numbers
+    return column_of(Facts(kind, rows, nulls, low, high, finite or 0, mean, spread, unique, shares))
+
+
+def _shares(frame: Any, name: str, few: int, filled: int) -> dict[str, float] | None:
+    pl = polars()
+    if few > CATEGORIES * 1.2 or few * 10 > filled:
+        return None
+    counts = frame.select(pl.col(name).drop_nulls()).group_by(name).len().collect(engine="streaming")
+    found = dict(zip(counts[name].to_list(), counts["len"].to_list(), strict=True))
+    return shares_of(found, filled) if len(found) <= CATEGORIES else None
 
 
 def _mean_drift(mean: float | None, spread: float | None, rows: int) -> Drift | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -33,13 +34,19 @@ class RowRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WholeRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule on a column as a whole: `value` must lie within `span`."""
+    """A rule on a column as a whole: `value` must lie within `span`.
+
+    For a table in batches: `sums` add up over them, and `of` them the value is made; or no two rows may share `keys`.
+    """
 
     id: str
     text: str
     column: str
     value: Any
     span: Span
+    sums: tuple[Any, ...] = ()
+    of: Callable[[Sequence[float]], float | None] | None = None
+    keys: tuple[str, ...] = ()
 
 
 def row_rules(schema: Schema, kinds: Mapping[str, Any], text: frozenset[str]) -> Iterator[RowRule]:
@@ -68,14 +75,15 @@ def whole_rules(schema: Schema, kinds: Mapping[str, Any]) -> Iterator[WholeRule]
             continue
         if column.unique:
             twice = pl.col(name).drop_nulls().len() - pl.col(name).drop_nulls().n_unique()
-            yield WholeRule(id=f"{name}.unique", text="no value stands twice", column=name, value=twice, span=Span(max=0))
+            yield WholeRule(id=f"{name}.unique", text="no value stands twice", column=name, value=twice, span=Span(max=0), keys=(name,))
         if column.drift is not None:
             yield from _drift(name, column, kinds[name])
     for keys in schema.unique:
         if all(key in kinds for key in keys):
             twice = pl.len() - pl.struct(*keys).n_unique()
             shown = ", ".join(keys)
-            yield WholeRule(id=f"unique({shown})", text=f"no two rows share {shown}", column=keys[0], value=twice, span=Span(max=0))
+            text = f"no two rows share {shown}"
+            yield WholeRule(id=f"unique({shown})", text=text, column=keys[0], value=twice, span=Span(max=0), keys=tuple(keys))
 
 
 def fits(column: Column, kind: Any) -> bool:
@@ -185,30 +193,64 @@ def _drift(name: str, column: Column, kind: Any) -> Iterator[WholeRule]:
     drift = column.drift
     assert drift is not None
     if drift.mean is not None and (kind.is_numeric() or kind == pl.Boolean):
-        yield WholeRule(id=f"{name}.drift.mean", text="the mean stays", column=name, value=pl.col(name).mean(), span=drift.mean)
-    if drift.nulls is not None:
-        share = pl.col(name).null_count() / pl.len()
-        yield WholeRule(id=f"{name}.drift.nulls", text="the share of empty cells stays", column=name, value=share, span=drift.nulls)
-    if drift.shares:
-        value = _psi(pl.col(name).cast(pl.String), drift.shares)
-        text = "the population stability index against the recorded shares stays"
+        value = pl.col(name)
+        sums = (value.cast(pl.Float64).sum(), value.count())
         yield WholeRule(
-            id=f"{name}.drift.shares", text=text, column=name, value=value, span=Span(max=drift.psi if drift.psi is not None else PSI)
+            id=f"{name}.drift.mean", text="the mean stays", column=name, value=value.mean(), span=drift.mean, sums=sums, of=_share
+        )
+    if drift.nulls is not None:
+        sums = (pl.col(name).null_count(), pl.len())
+        text, share = "the share of empty cells stays", sums[0] / sums[1]
+        yield WholeRule(id=f"{name}.drift.nulls", text=text, column=name, value=share, span=drift.nulls, sums=sums, of=_share)
+    if drift.shares:
+        text = "the population stability index against the recorded shares stays"
+        hits = tuple(_hits(pl.col(name).cast(pl.String), drift.shares))
+        yield WholeRule(
+            id=f"{name}.drift.shares",
+            text=text,
+            column=name,
+            value=_psi(hits, drift.shares),
+            span=Span(max=drift.psi if drift.psi is not None else PSI),
+            sums=hits,
+            of=partial(_psi_of, list(drift.shares.values())),
         )
 
 
-def _psi(value: Any, shares: Mapping[str, float]) -> Any:
+_FLOOR = 1e-4
+"""Share that stands under each category, so that one that is empty has a logarithm."""
+
+
+def _share(sums: Sequence[float]) -> float | None:
+    return sums[0] / sums[1] if sums[1] else None
+
+
+def _hits(value: Any, shares: Mapping[str, float]) -> Iterator[Any]:
+    """How many values there are, how many in each category, and in none of them."""
+    yield value.count()
+    yield from ((value == category).sum() for category in shares)
+    yield value.is_in(list(shares)).not_().sum()
+
+
+def _psi(sums: Sequence[Any], shares: Mapping[str, float]) -> Any:
     """Sum over categories of (now - then) * ln(now / then), with a floor of 0.0001 under both; what is in no category is one of its own."""
     pl = polars()
-    floor, total = 1e-4, value.count().cast(pl.Float64)
-    rest = 1.0 - sum(shares.values())
-    parts = []
-    for category, then in (*shares.items(), (None, rest)):
-        hits = (value == category).sum() if category is not None else value.is_in(list(shares)).not_().sum()
-        now = pl.max_horizontal(hits / total, pl.lit(floor))
-        before = max(then, floor)
+    total, parts = sums[0].cast(pl.Float64), []
+    for hits, then in zip(sums[1:], (*shares.values(), 1.0 - sum(shares.values())), strict=True):
+        now = pl.max_horizontal(hits / total, pl.lit(_FLOOR))
+        before = max(then, _FLOOR)
         parts.append((now - before) * (now / before).log())
     return pl.sum_horizontal(parts)
+
+
+def _psi_of(shares: Sequence[float], sums: Sequence[float]) -> float | None:
+    """The same of numbers."""
+    if not sums[0]:
+        return None
+    found = 0.0
+    for hits, then in zip(sums[1:], (*shares, 1.0 - sum(shares)), strict=True):
+        now, before = max(hits / sums[0], _FLOOR), max(then, _FLOOR)
+        found += (now - before) * math.log(now / before)
+    return found
 
 
 def _literal(bound: Any, kind: Any, name: str) -> Any:
