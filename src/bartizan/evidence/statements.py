@@ -17,7 +17,7 @@ from bartizan import __version__
 from bartizan.evidence.canonical import canonical, parse, plain, sha256
 from bartizan.evidence.signing import PublicKey
 from bartizan.evidence.times import moment, stamp
-from bartizan.model.access import Access
+from bartizan.model.access import Access, Purge
 from bartizan.model.errors import EvidenceError
 from bartizan.model.findings import Finding, Job, Outcome
 from bartizan.model.risks import Evidence, Risk, Subject
@@ -33,6 +33,7 @@ class Entry(StrEnum):
     DECISION = "decision"
     RISK_STATE = "risk-state"
     ACCESS = "access"
+    PURGE = "purge"
     ROTATION = "rotation"
 
     @property
@@ -147,7 +148,15 @@ class Rotated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     der: bytes
 
 
-Predicate = TypeVar("Predicate", CheckResult, Decided, Noted, Accessed, Rotated)
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """The predicate `purge/v1`: rows were deleted from a data set."""
+
+    chain: Link
+    collector: Collector
+    purge: Purge
+
+
+Predicate = TypeVar("Predicate", CheckResult, Decided, Noted, Accessed, Purged, Rotated)
 
 
 class Statement(msgspec.Struct, Generic[Predicate], frozen=True, kw_only=True, rename={"type": "_type", "predicate_type": "predicateType"}):
@@ -164,6 +173,7 @@ _DECODERS: dict[Entry, msgspec.json.Decoder[Any]] = {
     Entry.DECISION: msgspec.json.Decoder(Statement[Decided]),
     Entry.RISK_STATE: msgspec.json.Decoder(Statement[Noted]),
     Entry.ACCESS: msgspec.json.Decoder(Statement[Accessed]),
+    Entry.PURGE: msgspec.json.Decoder(Statement[Purged]),
     Entry.ROTATION: msgspec.json.Decoder(Statement[Rotated]),
 }
 
@@ -202,6 +212,13 @@ def accessed(access: Access, link: Link, key: str) -> bytes:
     """The statement that data was asked for, under this policy, and what came of it."""
     about = [(f"policy:{access.dataset}", _as_digest(access.policy)), (f"data:{access.dataset}", _as_digest(access.data))]
     return _statement(Entry.ACCESS, about, {**_place(link, key), "access": plain(access)})
+
+
+def purged(purge: Purge, link: Link, key: str) -> bytes:
+    """The statement that rows were deleted; its subjects are the passports before and after, and the certificate."""
+    about = [(f"before:{purge.dataset}", purge.before), (f"after:{purge.dataset}", purge.after), ("certificate", purge.certificate)]
+    told = [(name, _as_digest(digest)) for name, digest in about]
+    return _statement(Entry.PURGE, told, {**_place(link, key), "purge": plain(purge)})
 
 
 def rotated(new: PublicKey, link: Link, key: str) -> bytes:

@@ -25,7 +25,7 @@ from bartizan.evidence.signing import PublicKey, Signer
 from bartizan.evidence.statements import Entry, Link, Noted
 from bartizan.evidence.times import dating_problem, moment, now, stamp
 from bartizan.evidence.verification import NOTHING
-from bartizan.model.access import Access
+from bartizan.model.access import Access, Purge
 from bartizan.model.errors import EvidenceError
 from bartizan.model.findings import Outcome
 from bartizan.model.report import Chain
@@ -149,6 +149,14 @@ class Store:
         from bartizan.evidence.keyring import Keyring
 
         return Keyring(self.folder / "keys").rotate(self).public
+
+    def note_purge(self, purge: Purge) -> int:
+        """Record that rows were deleted from a data set; returns the number of its entry. Looked up by the data set."""
+        return self._add(Entry.PURGE, purge.dataset, lambda link, key: statements.purged(purge, link, key))
+
+    def purges(self, dataset: str | None = None) -> tuple[Purge, ...]:
+        """What was deleted, oldest first; from one data set where one is named."""
+        return tuple(statement.predicate.purge for statement in self._statements(Entry.PURGE, dataset))
 
     def checkpoint(self) -> Checkpoint:
         """Sign the present state of the chain; the newest one also stands beside the database, to be kept elsewhere.

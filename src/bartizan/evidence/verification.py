@@ -361,6 +361,8 @@ def _topic(kind: Entry, statement: Statement[Any]) -> str:
         return str(predicate.decision.risk)
     if kind is Entry.ACCESS:
         return str(predicate.access.principal)
+    if kind is Entry.PURGE:
+        return str(predicate.purge.dataset)
     return str(predicate.risk.id if kind is Entry.RISK_STATE else predicate.new_key)
 
 

@@ -1,4 +1,4 @@
-"""What is recorded when somebody asks for data: who, for what, by which policy, and what was given."""
+"""What is recorded when somebody asks for data: who, for what, by which policy, and what was given; and when rows are deleted."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rows: int | None = None
     opened: int | None = None
     why: str = ""
+
+
+class Purge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rows that were deleted from `dataset`: `removed` of them, `left` stay. `before` and `after` are the SHA-256 (hex) of the statements of
+    its passports, `certificate` that of the certificate's; `kinds` say of what the rule was made, and nobody's name stands here."""
+
+    dataset: str
+    before: str
+    after: str
+    certificate: str
+    removed: int
+    left: int
+    kinds: tuple[str, ...] = ()
