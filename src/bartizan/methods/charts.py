@@ -21,7 +21,7 @@ MOST_PANELS = 24
 MOST_CELLS = 40
 """Most rows, and most columns, of a heat map."""
 
-MOST_GROUPS = 30
+MOST_GROUPS = 12
 MOST_POINTS = 1500
 _TOP = 34.0
 _LEVELS = ("#eaf2f8", "#c6dcec", "#92c0de", "#5b9dc9", "#2c78ab", "#0b4f7d")
@@ -43,8 +43,9 @@ def rates(title: str, summary: str, measures: Sequence[str], blocks: Sequence[tu
     tops = [_reach(blocks, place) for place in range(len(measures))]
     parts = [text(10, 20, title, room=WIDTH - 20, size=13)]
     for place, measure in enumerate(measures):
-        parts.append(text(names + notes + place * each, _TOP + 12, f"{measure}, 0 to {percent(tops[place])}", room=each - 8, kind="soft"))
-    y, left = _TOP + 20, MOST_BARS
+        parts.append(text(names + notes + place * each, _TOP + 8, measure, room=each - 8))
+        parts.append(text(names + notes + place * each, _TOP + 21, f"0 to {percent(tops[place])}", room=each - 8, kind="soft", size=10))
+    y, left = _TOP + 24, MOST_BARS
     for heading, bars in blocks:
         if left <= 0:
             break
@@ -129,7 +130,7 @@ def heat_map(
     counts: the cells are numbers of things, coloured by their share of the greatest
     """
     shown, kept = rows[:MOST_CELLS], list(columns[:MOST_CELLS])
-    names, head = 180.0, 96.0
+    names, head = 180.0, 24.0 + 0.66 * min(118.0, max((6.2 * len(name) for name in kept), default=0.0))
     each = min(90.0, (WIDTH - names - 60) / max(1, len(kept)))
     greatest = (
         max((cell for _, cells in shown for cell in cells if cell is not None and math.isfinite(cell)), default=1.0) if counts else 1.0

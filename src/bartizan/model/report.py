@@ -90,7 +90,10 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a renderer needs. `generated` is RFC 3339 UTC; `manifest` is the manifest's file name, without folders of the machine."""
+    """Everything a renderer needs. `generated` is RFC 3339 UTC; `manifest` is the manifest's file name, without folders of the machine.
+
+    `pictures` are the bytes of the findings' artefacts that are pictures, by digest, as far as they are at hand.
+    """
 
     title: str
     manifest: str
@@ -107,3 +110,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     coverage: tuple[Coverage, ...]
     gaps: tuple[Gap, ...]
     chain: Chain
+    pictures: dict[str, bytes] = {}

@@ -33,14 +33,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render(report: Report) -> str:
     """The whole page, ending in a newline."""
-    environment = _environment()
-    style, script = (_source(environment.get_template(name).render()) for name in ("style.css.j2", "script.js.j2"))
-    page = environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         report=report,
         rows=rows_of(report),
         detailed=DETAILED,
         picture=flow_picture(report.system),
-        policy=f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'",
         headline=summary.headline(report),
         scope=summary.scope_line(report),
         levels=summary.levels_of(report),
@@ -48,7 +46,14 @@ def render(report: Report) -> str:
         statuses=summary.statuses_of(report),
         actions=summary.actions_of(report, limit=6),
     )
-    return page.rstrip("\n") + "\n"
+
+
+def page(template: str, **values: Any) -> str:
+    """A page of one of the templates, ending in a newline, with the style, the script and the policy that all our pages have."""
+    environment = _environment()
+    style, script = (_source(environment.get_template(name).render()) for name in ("style.css.j2", "script.js.j2"))
+    policy = f"default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; base-uri 'none'; form-action 'none'"
+    return environment.get_template(template).render(policy=policy, **values).rstrip("\n") + "\n"
 
 
 def _source(text: str) -> str:

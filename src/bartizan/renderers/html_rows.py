@@ -16,6 +16,8 @@ from bartizan.model.risks import Evidence, Risk, Step
 from bartizan.model.system import Flow, Level, kind_of
 from bartizan.model.system import element as element_of
 from bartizan.model.threats import Stride, Threat, ThreatInstance
+from bartizan.renderers.html_data import DataRow, data_rows
+from bartizan.renderers.pictures import Album, Picture
 from bartizan.renderers.summary import decision_line, pressing, ranked, sources_of, threat_title, titles_of
 from bartizan.renderers.svg_bars import measure_bar, risk_bar, share_bar, step_bar
 from bartizan.renderers.wording import encodable, percent
@@ -122,6 +124,7 @@ class FindingRow(msgspec.Struct, frozen=True, kw_only=True):
     record: Evidence | None
     record_anchor: str | None
     details: str
+    pictures: tuple[Picture, ...] = ()
 
 
 class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +155,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     threats: tuple[ThreatRow, ...]
     flows: tuple[FlowRow, ...]
     findings: tuple[FindingRow, ...]
+    data: tuple[DataRow, ...]
     checklist: tuple[tuple[str, tuple[tuple[ChecklistRow, tuple[Link, ...]], ...]], ...]
     controls: tuple[tuple[ControlState, tuple[Link, ...]], ...]
     coverage: tuple[CoverageCard, ...]
@@ -173,13 +177,16 @@ def rows_of(report: Report) -> Rows:
     seqs = {e.seq: anchor for anchor, e in reversed(records)}
     risk_of = {(r.threat, r.asset): (anchor, r) for anchor, r in reversed(risks)}
     threat_of = {(i.threat, i.element): anchor for anchor, i in reversed(threats)}
+    album, sets = Album(report.pictures), [(anchors.take("data", d.id), d) for d in report.system.datasets]
+    data = data_rows(findings, sets, album)  # its pictures come first: a picture stands on the page once
     threat_rows = tuple(_threat(report, anchor, i, names, risk_of) for anchor, i in threats)
     return Rows(
         risks=tuple(_risk(report, anchor, r, names, threat_of, findings, seqs) for anchor, r in risks),
         heat=_heat(report, names, risk_of),
         threats=threat_rows,
         flows=_flows(report, names),
-        findings=_findings(report, findings, names, seqs),
+        findings=_findings(report, findings, names, seqs, album),
+        data=data,
         checklist=_checklist(report.checklist, seqs),
         controls=tuple((c, _links(c.evidence, seqs)) for c in _by_support(report.controls)),
         coverage=tuple(_coverage(c, seqs) for c in report.coverage),
@@ -320,7 +327,7 @@ def _flows(report: Report, names: Mapping[str, str]) -> tuple[FlowRow, ...]:
 
 
 def _findings(
-    report: Report, findings: Sequence[tuple[str, Finding]], names: Mapping[str, str], seqs: Mapping[int, str]
+    report: Report, findings: Sequence[tuple[str, Finding]], names: Mapping[str, str], seqs: Mapping[int, str], album: Album
 ) -> tuple[FindingRow, ...]:
     sources = sources_of(report)
     rows = []
@@ -338,6 +345,7 @@ def _findings(
                 record=record,
                 record_anchor=seqs.get(record.seq) if record else None,
                 details=details if f.details else "",
+                pictures=album.take([f]),
             )
         )
     return tuple(rows)

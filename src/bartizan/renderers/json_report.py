@@ -24,6 +24,7 @@ SCHEMA = "bartizan-report/v1"
 def render(report: Report) -> str:
     """The report as indented JSON with sorted keys, ending in a newline."""
     body: dict[str, Any] = msgspec.to_builtins(report, order="sorted")
+    body.pop("pictures")
     for record in body["evidence"]:
         record["job"].pop("root", None)
     for finding in (*(f for record in body["evidence"] for f in record["findings"]), *body["findings"]):

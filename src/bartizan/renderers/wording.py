@@ -91,7 +91,12 @@ def number(value: float) -> str:
 
 def is_rate(measure: Measure) -> bool:
     """Whether a measure is a counted proportion, to be written as a percentage."""
-    return measure.unit in _RATES and measure.k is not None and measure.low >= 0 and measure.high <= 1
+    return (
+        (measure.unit in _RATES or measure.unit.startswith("share of "))
+        and measure.k is not None
+        and measure.low >= 0
+        and measure.high <= 1
+    )
 
 
 def quantity(measure: Measure, value: float | None) -> str:

@@ -14,7 +14,7 @@ from bartizan.engine import planner, registry, runner
 from bartizan.evidence import Store
 from bartizan.governance import checklist, controls, coverage, policy, risk
 from bartizan.model.checks import Check
-from bartizan.model.errors import InputError
+from bartizan.model.errors import EvidenceError, InputError
 from bartizan.model.findings import Budget, Finding, Job, Outcome, Verdict
 from bartizan.model.report import Gap, Report
 from bartizan.model.risks import Evidence, Risk
@@ -138,7 +138,27 @@ def report(project: Project, store: Store, jobs: Sequence[Job]) -> Report:
         coverage=coverage.coverage_of(catalog, states),
         gaps=gaps(project, findings, checks),
         chain=store.chain(),
+        pictures=pictures(store, findings),
     )
+
+
+MOST_PICTURES = 32 * 1024 * 1024
+"""Most bytes of pictures that a report takes along."""
+
+
+def pictures(store: Store, findings: Iterable[Finding]) -> dict[str, bytes]:
+    """The pictures among the artefacts of `findings` by digest, as far as the store still holds them and there is room."""
+    found: dict[str, bytes] = {}
+    left = MOST_PICTURES
+    for artefact in (artefact for finding in findings for artefact in finding.artefacts):
+        if not artefact.media_type.startswith("image/") or artefact.digest in found or artefact.size > left:
+            continue
+        try:
+            found[artefact.digest] = store.artefact(artefact.digest)
+        except EvidenceError:
+            continue  # the page then names the file; verify says that it is missing or changed
+        left -= artefact.size
+    return found
 
 
 def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -42,7 +42,7 @@ def completeness(job: Job, target: Dataset, *, most_missing: float = 0.5, least_
     from bartizan.adapters.labelled_sets import read_labelled
 
     data = read_labelled(job, target, labels=False)
-    columns, panels = _looked_at(data)
+    columns, panels = _looked_at(data, target.label)
     rarest = _rarest(data)
     for threat, asset in about_of(job):
         yield _finding(job, (threat, asset), data, (columns, panels, rarest), (most_missing, least_rows))
@@ -51,14 +51,14 @@ def completeness(job: Job, target: Dataset, *, most_missing: float = 0.5, least_
 Seen = tuple["list[Shape]", "list[Histogram]", "tuple[str, int] | None"]
 
 
-def _looked_at(data: LabelledSet) -> tuple[list[Shape], list[Histogram]]:
+def _looked_at(data: LabelledSet, label: str | None) -> tuple[list[Shape], list[Histogram]]:
     """The columns with their pictures, the label first; of pictures how bright they are."""
     from bartizan.areas.quality.distributions import of_brightness, of_labels, shapes
 
     columns = list(shapes(data.frame)) if data.frame is not None and data.images is None else []
     panels = [column.picture for column in columns] if data.images is None else [of_brightness(data.images)]
     if data.labels is not None and 1 < len(data.classes) <= CLASSES:
-        panels.insert(0, of_labels("label", data.labels, data.classes))
+        panels.insert(0, of_labels(label or "label", data.labels, data.classes))
     return columns, panels
 
 
@@ -82,8 +82,7 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, seen: Seen, li
     return Finding(
         check=job.check, asset=about[1], threat=about[0], verdict=verdict,
         severity=Severity.LOW if reasons else Severity.INFO,
-        title=f"{len(columns)} columns of {data.name}: {len(reasons)} fall short" if reasons else f"nothing is missing in {data.name}"
-        if not any(c.missing for c in columns) else f"few cells are missing in {data.name}",
+        title=_title(data, columns, rarest, limits),
         why=" ".join([*reasons[:8], *notes, *balance, "What is filled may still be wrong."]),
         remedy="Find out why these cells are empty before they are filled or left out: what is missing for some people more than for "
         "others biases a model." if reasons else "",
@@ -92,6 +91,15 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, seen: Seen, li
         artefacts=tuple(_pictures(data, panels)),
         details=_details(columns, rarest) | ({"probability_cap": 0.9} if verdict is Verdict.PASS else {}),
     )  # fmt: skip
+
+
+def _title(data: LabelledSet, columns: list[Shape], rarest: tuple[str, int] | None, limits: tuple[float, int]) -> str:
+    short = sum(1 for column in columns if column.missing > limits[0] * column.rows)
+    if short:
+        return f"{short} of {len(columns)} columns of {data.name} hold hardly a value"
+    if rarest is not None and rarest[1] < limits[1]:
+        return f"a label of {data.name} has {rarest[1]} rows"
+    return f"few cells are missing in {data.name}" if any(column.missing for column in columns) else f"nothing is missing in {data.name}"
 
 
 def _reasons(columns: list[Shape], rarest: tuple[str, int] | None, limits: tuple[float, int]) -> Iterator[str]:

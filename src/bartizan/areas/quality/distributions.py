@@ -49,7 +49,8 @@ def shape(column: pd.Series, name: str) -> Shape:
     counts = known.map(_plain).value_counts(sort=True).to_numpy() if known.dtype == object else known.value_counts(sort=True).to_numpy()
     kind = _kind(known)
     missing, different = len(column) - len(known), len(counts)
-    note = f"{kind}, {different:,} different" + (f", {missing / len(column):.1%} empty" if missing else "")
+    empty = f", {missing / len(column):.1%} empty" if missing else ""
+    note = f"{kind}, {different:,} different{empty}" if different else "no value"
     if kind in ("numbers", "times"):
         picture = _of_numbers(name, _numbers(known, kind), note, labelled=kind == "numbers")
     elif kind == "texts":
@@ -57,7 +58,12 @@ def shape(column: pd.Series, name: str) -> Shape:
         picture = _of_numbers(name, words, f"words of {note}", labelled=True)
     else:
         picture = Histogram(
-            name, tuple(int(count) for count in counts[:STEPS]), "most frequent", "", "rarest" if different > 1 else "", note
+            name,
+            tuple(int(count) for count in counts[:STEPS]),
+            "frequent" if different > 1 else "",
+            "",
+            "rare" if different > 1 else "",
+            note,
         )
     return Shape(name, kind, len(column), missing, different, float(counts[0] / len(known)) if len(known) else 0.0, picture)
 
