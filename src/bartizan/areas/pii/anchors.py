@@ -41,8 +41,9 @@ def find(page: Page) -> Iterator[Hit]:
     """Every hit of the kinds above, not yet free of overlaps. Linear in the length of the text."""
     at = np.flatnonzero(page.codes == ord("@"))
     yield from _emails(page, at)
-    yield from _ipv6(page)
-    yield from _credentials(page, at)
+    colons = np.flatnonzero(page.codes == ord(":"))
+    yield from _ipv6(page, colons)
+    yield from _credentials(page, at, colons)
     for word in BIRTH:
         if word in page.marks:
             yield from _birthdays(page, page.marks[word] + len(word))
@@ -66,13 +67,16 @@ def _emails(page: Page, at: NDArray[np.intp]) -> Iterator[Hit]:
             yield page.hit("email", place - len(local), found.end(), 0.9, "local part and a domain")
 
 
-def _ipv6(page: Page) -> Iterator[Hit]:
+def _ipv6(page: Page, colons: NDArray[np.intp]) -> Iterator[Hit]:
     """Addresses of RFC 4291 with at least two groups and a digit: found by two colons within five places of each other."""
     codes, flat = page.codes, page.flat
-    colons = np.flatnonzero(codes == ord(":"))
     if len(colons) < 2:
         return
-    near = colons[:-1][np.diff(colons) <= 5]
+    apart = np.diff(colons)
+    near, apart = colons[:-1][apart <= 5], apart[apart <= 5]
+    for k in range(1, 5):  # nothing but hexadecimal digits between the two
+        joined = (apart <= k) | _HEX[codes[np.minimum(near + k, len(codes) - 1)]]
+        near, apart = near[joined], apart[joined]
     near = near[(codes[near + 1] != ord(":")) | ((codes[near - 1] != ord(":")) & (codes[near + 2] != ord(":")))]
     done = i = 0
     while i < len(near):
@@ -103,11 +107,11 @@ def _valid(written: str) -> bool:
     return True
 
 
-def _credentials(page: Page, at: NDArray[np.intp]) -> Iterator[Hit]:
+def _credentials(page: Page, at: NDArray[np.intp], colons: NDArray[np.intp]) -> Iterator[Hit]:
     codes, flat = page.codes, page.flat
     if not len(at):
         return
-    slashes = np.flatnonzero((codes[1:-1] == ord("/")) & (codes[2:] == ord("/")) & (codes[:-2] == ord(":")))
+    slashes = colons[(codes[colons + 1] == ord("/")) & (codes[colons + 2] == ord("/"))]
     slashes = slashes[(_next(at, slashes) <= slashes + 517) & ~_NO_USER[codes[slashes + 3]]]
     for place in slashes.tolist():
         found = _CREDENTIALS.match(flat, place, place + 800)

@@ -12,6 +12,8 @@ from bartizan.areas.pii.checksums import mod_97
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from bartizan.areas.pii.folding import Codes
+
 _RANGES: tuple[tuple[str, int, int, frozenset[int]], ...] = (
     ("Visa", 4000, 4999, frozenset({13, 16, 19})),
     ("Mastercard", 5100, 5599, frozenset({16})),
@@ -82,3 +84,30 @@ def iban(characters: str) -> bool:
     """Is this, without spaces and in any case, an IBAN of a known country with the right length and check digits?"""
     upper = characters.upper()
     return IBAN_LENGTHS.get(upper[:2]) == len(upper) and upper.isascii() and upper.isalnum() and mod_97(upper[4:] + upper[:4])
+
+
+_VALUES = np.full(256, 255, np.uint8)
+for _i, _char in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+    _VALUES[[ord(_char), ord(_char.lower())]] = _i
+_COUNTRIES = np.zeros((36, 36), np.uint8)
+for _country, _size in IBAN_LENGTHS.items():
+    _COUNTRIES[int(_country[0], 36), int(_country[1], 36)] = _size
+
+
+def iban_ends(codes: Codes, start: NDArray[np.intp], *, grouped: bool) -> NDArray[np.intp]:
+    """Where the IBAN that begins with two letters at each of `start` ends, or 0 where there is none.
+
+    `grouped`: it is written in groups of four, with the same separator, the character behind the first group, between all of them.
+    """
+    length = _COUNTRIES[_VALUES[codes[start]], _VALUES[codes[start + 1]]].astype(np.intp)
+    holds = length > 0
+    rest = np.zeros(len(start), np.int16)
+    last = len(codes) - 1
+    for i in (*range(4, max(IBAN_LENGTHS.values())), *range(4)):  # the first four count last
+        value = _VALUES[codes[np.minimum(start + i + (i // 4 if grouped else 0), last)]]
+        inside = i < length
+        holds &= ~inside | (value < 36)
+        rest = np.where(inside, (rest * np.where(value > 9, 100, 10) + value) % 97, rest).astype(np.int16)
+        if grouped and i % 4 == 0 and i:
+            holds &= ~inside | (codes[np.minimum(start + i + i // 4 - 1, last)] == codes[np.minimum(start + 4, last)])
+    return np.where(holds & (rest == 1), start + length + ((length - 1) // 4 if grouped else 0), 0)

@@ -83,12 +83,6 @@ def international(digits: str) -> bool:
     return False
 
 
-def north_american(digits: str) -> bool:
-    """Ten digits (or eleven with a leading 1) whose area code can exist: it starts with 2 to 9 and is no service code."""
-    national = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
-    return len(national) == 10 and national[0] in "23456789" and national[1:3] != "11"
-
-
 _JOINS = table(" -./()")
 _REFUSED_LEFT = ALNUM | table("_=$#/.")
 _BESIDE = table(" -,(\\")  # what may stand between a number and a word behind it
@@ -192,7 +186,8 @@ def _phone_form(written: str, n: int, groups: int, plus: bool) -> tuple[float, s
     if groups == 1:
         return 0.0, ""
     form = written.translate(_NINES)
-    if form in _AMERICAN_FORMS and north_american(_digits(written)):
+    area = _AMERICAN_FORMS.get(form)
+    if area is not None and (n == 10 or written[0] == "1") and written[area] in "23456789" and written[area + 1 : area + 3] != "11":
         return 0.7, "written as in North America"
     if _DATE.match(written):
         return 0.0, ""
@@ -207,16 +202,15 @@ def _phone_form(written: str, n: int, groups: int, plus: bool) -> tuple[float, s
 
 
 _NINES = str.maketrans("012345678", "9" * 9)
-_AMERICAN_FORMS = frozenset(
-    form.replace("3", "999").replace("4", "9999") for form in ("3-3-4", "3.3.4", "(3)3-4", "(3) 3-4", "(3)3.4")
-) | frozenset(
-    form.replace("1", "9").replace("3", "999").replace("4", "9999")
-    for form in ("1-3-3-4", "1.3.3.4", "1 3-3-4", "1 (3) 3-4", "1(3)3-4", "1-(3) 3-4")
-)
+_AMERICAN_FORMS = {
+    form: form.index("999")
+    for form in (
+        "999-999-9999", "999.999.9999", "(999)999-9999", "(999) 999-9999", "(999)999.9999",
+        "9-999-999-9999", "9.999.999.9999", "9 999-999-9999", "9 (999) 999-9999", "9(999)999-9999", "9-(999) 999-9999",
+    )
+}  # fmt: skip
+"""How numbers of North America are written, and the place of the area code, which starts with 2 to 9 and is no service code."""
 
 
 def _digits(written: str) -> str:
-    return written if written.isdigit() else _NO_DIGIT.sub("", written)
-
-
-_NO_DIGIT = re.compile(r"[^0-9]+")
+    return written.encode("latin-1").translate(None, b" -./()").decode("latin-1")

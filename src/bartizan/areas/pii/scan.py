@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import force_setattr
 
 from bartizan.areas.pii import anchors, numbers, secrets, tokens
+from bartizan.areas.pii.crew import Crew, Found
 from bartizan.areas.pii.hits import Hit, resolve
 from bartizan.areas.pii.page import EDGE, Page
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 BATCH = 1 << 20
 """Characters that are scanned at once: large enough to be fast, small enough for the arrays to stay in the cache."""
+SHARED = 1 << 23
+"""Characters from which other processes are worth their start."""
 HOLD = 1 << 14
 """Characters at the end of a piece that wait for the next one: longer than any hit with what stands behind it."""
 LOOK_BACK = 128
@@ -34,29 +37,47 @@ def scan_text(text: str, *, hint: str = "", least: float = 0.5) -> tuple[Hit, ..
     return resolve(found)
 
 
-def scan_texts(texts: Sequence[str], *, hint: str = "", least: float = 0.5) -> list[tuple[Hit, ...]]:
-    """`scan_text` of each, many times faster for short texts: they are read together, and nothing reaches from one into another."""
+def scan_texts(texts: Sequence[str], *, hint: str = "", least: float = 0.5, workers: int = 1) -> list[tuple[Hit, ...]]:
+    """`scan_text` of each, many times faster for short texts: they are read together, and nothing reaches from one into another.
+
+    Texts of `SHARED` characters and more are given to `workers` processes, which pays where there are as many idle processors.
+    """
     results: list[tuple[Hit, ...]] = [()] * len(texts)
-    plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
     sizes = np.fromiter(map(len, texts), np.intp, len(texts)) + 1
-    for alike in (np.flatnonzero(plain), np.flatnonzero(~plain)):  # texts beyond ASCII cost more to read, so that they are kept apart
-        ends = np.cumsum(sizes[alike])
-        cuts = np.searchsorted(ends, np.arange(BATCH, int(ends[-1]) + BATCH, BATCH)) + 1 if len(ends) else []
-        low = 0
-        for cut in cuts:
-            if low < len(alike):
-                for number, hit in _together(texts, alike[low:cut], sizes[alike[low:cut]], (hint, least)):
-                    results[number] += (hit,)
-            low = max(low, int(cut))
+    batches = list(_batches(texts, sizes))
+    if workers < 2 or int(sizes.sum()) < SHARED:
+        for batch in batches:
+            for number, hit in _together([texts[i] for i in batch.tolist()], hint, least):
+                results[batch[number]] += (hit,)
+        return results
+    with Crew(workers) as crew:
+        groups = crew.scan(([texts[i] for i in batch.tolist()] for batch in batches), (hint, least), found_in)
+        for batch, found in zip(batches, groups, strict=True):
+            for number, kind, start, end, score, why in found:
+                results[batch[number]] += (Hit(kind, start, end, texts[batch[number]][start:end], score, why),)
     return results
 
 
-def _together(texts: Sequence[str], which: NDArray[np.intp], sizes: NDArray[np.intp], how: tuple[str, float]) -> Iterator[tuple[int, Hit]]:
-    """The hits of the texts with the numbers `which`, scanned as one, each with the number of its text; `sizes` are those of `which`."""
-    hits = scan_text(EDGE.join([texts[number] for number in which.tolist()]), hint=how[0], least=how[1])
+def found_in(texts: list[str], hint: str, least: float) -> Found:
+    """What `scan_texts` finds, without the values."""
+    return [(number, hit.kind, hit.start, hit.end, hit.score, hit.why) for number, hit in _together(texts, hint, least)]
+
+
+def _batches(texts: Sequence[str], sizes: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """The numbers of the texts, in batches of about `BATCH` characters; those beyond ASCII, which cost more to read, are kept apart."""
+    plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
+    for alike in (np.flatnonzero(plain), np.flatnonzero(~plain)):
+        filled = (np.cumsum(sizes[alike]) - sizes[alike]) // BATCH
+        yield from np.split(alike, np.flatnonzero(np.diff(filled)) + 1) if len(alike) else ()
+
+
+def _together(texts: list[str], hint: str, least: float) -> Iterator[tuple[int, Hit]]:
+    """The hits of `texts`, scanned as one, each with the number of its text."""
+    hits = scan_text(EDGE.join(texts), hint=hint, least=least)
+    sizes = np.fromiter(map(len, texts), np.intp, len(texts)) + 1
     starts = np.cumsum(sizes) - sizes
     owners = np.searchsorted(starts, [hit.start for hit in hits], "right") - 1
-    for hit, number, offset in zip(hits, which[owners].tolist(), starts[owners].tolist(), strict=True):
+    for hit, number, offset in zip(hits, owners.tolist(), starts[owners].tolist(), strict=True):
         if offset:  # the hit was made here, and nobody else holds it yet
             force_setattr(hit, "start", hit.start - offset)
             force_setattr(hit, "end", hit.end - offset)
