@@ -1,0 +1,18 @@
+"""Fairness: labels that treat groups of people unlike, columns that stand in for a group, and outcomes of a model by group."""
+
+from bartizan.areas import offers
+
+__getattr__, __dir__ = offers(
+    __name__,
+    {
+        "label_bias": "label_bias",
+        "LabelBias": "label_bias",
+        "adjusted_gap": "adjusting",
+        "mantel_haenszel": "strata",
+        "MantelHaenszel": "strata",
+        "proxies": "proxies",
+        "outcomes": "outcomes",
+        "Outcomes": "outcomes",
+        "by_metric": "metrics",
+    },
+)
