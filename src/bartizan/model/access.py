@@ -21,7 +21,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     source: str
     policy: str
     data: str
-    act: str
+    act: str = "open"
     clear: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
     aggregated: tuple[str, ...] = ()

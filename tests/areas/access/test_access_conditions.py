@@ -124,7 +124,8 @@ def test_compiled_rules_keep_what_cedar_permits(rules: str, who: str, purpose: s
     try:
         kept = compiled(rules, who, purpose)
     except InputError as error:  # Cedar's validator refuses some: a comparison that is always false, an attribute without `has`
-        assert "does not fit the data" in str(error), error
+        if "does not fit the data" not in str(error):
+            raise
         return
     assert kept == asked(rules, who, purpose)
 

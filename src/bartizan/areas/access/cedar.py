@@ -1,8 +1,8 @@
 """The rules of a policy in Cedar: read, validated against a schema made from the data's columns, and decided in one batch.
 
-Who asks is a `User` in its `Role`s, what is asked for a `Column` in its `Tag`s and in the `Dataset`, or for `Action::"rows"` a `Row` with the
-cells of the table as attributes; `context.purpose` is a `Purpose`. The actions are `read` (values as they are), `mask` (masked values),
-`aggregate` (into figures over groups) and `rows` (which rows at all). https://docs.cedarpolicy.com.
+Who asks is a `User` in its `Role`s; what is asked for is a `Column` in its `Tag`s and in the `Dataset`, or for `Action::"rows"` a `Row`
+with the cells of the table as attributes; `context.purpose` is a `Purpose`. The actions are `read` (values as they are), `mask` (masked
+values), `aggregate` (into figures over groups) and `rows` (which rows at all). https://docs.cedarpolicy.com.
 
 Cedar itself skips a rule that errs while it is evaluated. Here a decision in which anything erred is a denial, and says so.
 """
@@ -152,10 +152,10 @@ class Rules:
         except ValueError as error:
             raise InputError(f"the rules cannot be checked: {error}", place=self.policy.first) from None
         if not result.validation_passed:
-            error = result.errors[0]
-            place = self.place(error.policy_id) if error.policy_id in self.static else self.policy.first
-            cure = "Cedar compares whole numbers, text, true or false, and dates" if "ttribute" in error.error else None
-            raise InputError(f"rule does not fit the data: {self._told(str(error.error))}", place=place, cure=cure)
+            first = result.errors[0]
+            place = self.place(first.policy_id) if first.policy_id in self.static else self.policy.first
+            cure = "Cedar compares whole numbers, text, true or false, and dates" if "ttribute" in first.error else None
+            raise InputError(f"rule does not fit the data: {self._told(str(first.error))}", place=place, cure=cure)
 
 
 def schema_of(policy: Policy, types: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,17 +240,17 @@ def _guarded(policy: Policy) -> list[int]:
     starts: list[int] = []
     tokens = depth = 0
     for found in _TOKEN.finditer(text):
-        token = found[0]
-        if token.startswith("//"):
+        part = found[0]
+        if part.startswith("//"):
             continue
         if tokens == 0:
             starts.append(text.count("\n", 0, found.start()))
         tokens += 1
-        depth += (token in "([{") - (token in ")]}")
+        depth += (part in "([{") - (part in ")]}")
         if tokens > MOST_TOKENS or depth > DEEPEST:
             place = Place(policy.first.file, policy.first.line + starts[-1])
             raise InputError("this rule is too long or nested too deep", place=place, cure="split it into several rules")
-        if token == ";":
+        if part == ";":
             tokens = depth = 0
     if not starts:
         raise InputError("there is no rule, so nobody may read anything", place=policy.first, cure="write a permit")

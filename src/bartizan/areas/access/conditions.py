@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -123,8 +123,9 @@ class _Compiler:
         if kind in ("BoolLit", "LongLit", "StringLit"):
             return node.value  # type: ignore[no-any-return]
         found: Callable[[Any], Part] | None = {
-            "EntityLit": lambda n: _uid(n.value), "Var": self._variable, "GetAttr": self._attribute, "HasAttr": self._has, "Like": self._like,
-            "Is": self._typed, "IfThenElse": self._if, "Set": self._set, "UnaryOp": self._unary, "BinaryOp": self._binary,
+            "EntityLit": lambda n: _uid(n.value), "Var": self._variable, "GetAttr": self._attribute, "HasAttr": self._has,
+            "Like": self._like, "Is": self._typed, "IfThenElse": self._if, "Set": self._set, "UnaryOp": self._unary,
+            "BinaryOp": self._binary,
         }.get(kind)  # fmt: skip
         if found is None:
             raise self.refused(f"uses {kind}, which has no place in a rule about rows")
@@ -133,7 +134,8 @@ class _Compiler:
     def _variable(self, node: Any) -> Part:
         if node.name == "context":
             raise self.refused("uses the context as a whole")
-        return {"principal": self._user, "action": Uid("Action", ROWS), "resource": _Row()}[node.name]  # type: ignore[return-value]
+        known: dict[str, Part] = {"principal": self._user, "action": Uid("Action", ROWS), "resource": _Row()}
+        return known[node.name]
 
     def _attribute(self, node: Any) -> Part:
         if type(node.base).__name__ == "Var" and node.base.name == "context":
@@ -143,7 +145,7 @@ class _Compiler:
             return Cell(node.attr)
         if base == self._user:
             value = self._attributes.get(node.attr, _Errs())
-            return frozenset(value) if isinstance(value, list | tuple) else value  # type: ignore[no-any-return]
+            return frozenset(value) if isinstance(value, list | tuple) else value
         raise self.refused(f"reads '{node.attr}' of what has no attributes")
 
     def _has(self, node: Any) -> Part:
@@ -212,11 +214,11 @@ class _Compiler:
 
     def _binary(self, node: Any) -> Part:
         if node.op in ("and", "or"):
-            left = self._truth(self._part(node.left))
+            first = self._truth(self._part(node.left))
             decided = _known(node.op == "or")
-            if left == decided:
+            if first == decided:
                 return decided
-            return (_and if node.op == "and" else _or)(left, self._truth(self._part(node.right)))
+            return (_and if node.op == "and" else _or)(first, self._truth(self._part(node.right)))
         left, right = self._part(node.left), self._part(node.right)
         if isinstance(left, _Errs) or isinstance(right, _Errs):
             return _Errs()
@@ -294,7 +296,7 @@ class _Compiler:
             try:
                 return value.astimezone(ZoneInfo(zone)) if zone else value.replace(tzinfo=None)
             except ZoneInfoNotFoundError:
-                return self._cannot(f"a column in the time zone {zone}")  # type: ignore[no-any-return]
+                self._cannot(f"a column in the time zone {zone}")
         if isinstance(value, str | int):
             return value
         return self._cannot("a comparison with a cell")
@@ -319,7 +321,7 @@ class _Compiler:
             return _both(Compare(part.column, "eq", True))
         return _ERRS if isinstance(part, _Errs) else self._cannot("what is neither true nor false")
 
-    def _cannot(self, what: str) -> Any:
+    def _cannot(self, what: str) -> NoReturn:
         raise self.refused(f"cannot be compiled to a filter ({what})")
 
 

@@ -1,9 +1,9 @@
 """Figures over groups of rows, given only where a group is large enough, and where what is left out cannot be had by subtraction.
 
-A group is hidden where fewer than k of its rows hold a value, or where one row makes up nearly all of a sum (the dominance rule; Hundepool et
-al., Statistical Disclosure Control, 2012, ch. 4). Then more are hidden until, in every total over fewer of the same columns, the hidden rows
-together are at least k: so subtracting the figures that are shown from such a total says nothing about fewer than k rows.
-Not covered: totals over other columns or for another purpose, what somebody knows of other rows, and a value that all rows of a group share.
+A group is hidden where fewer than k of its rows hold a value, or where one row makes up nearly all of a sum (the dominance rule; Hundepool
+et al., Statistical Disclosure Control, 2012, ch. 4). Then more are hidden until, in every total over fewer of the same columns, the hidden
+rows together are at least k: so subtracting the figures that are shown from such a total says nothing about fewer than k rows.
+Not covered: totals over other columns or for another purpose, what somebody knows of other rows, a value that all rows of a group share.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def figures(frame: Any, by: Sequence[str], measures: Mapping[str, tuple[Measure,
             raise InputError(f"'{one_line(column, 60)}' holds {schema[column]}, of which nothing is computed")
     keys = [pl.col(name).alias(f"g{n}") for n, name in enumerate(by)]
     values = [_number(column).alias(f"m{n}") for n, column in enumerate(measured)]
-    grouped = frame.select(*keys, *values, pl.lit(0).alias("one"))
+    grouped = frame.with_columns(pl.lit(0).alias("\0one")).select(*keys, *values, "\0one")  # so that no columns at all are rows too
     parts = [pl.len().alias("rows")]
     for n in range(len(measured)):
         cell = pl.col(f"m{n}")

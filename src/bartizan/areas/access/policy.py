@@ -64,7 +64,7 @@ class Type(StrEnum):
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column: its tags, and how it is masked where it may be seen masked (`keep` characters, `width` of a bucket, `value` of a constant)."""
+    """A column: its tags, and its mask where it may be seen masked (`keep` characters, `width` of a bucket, `value` of a constant)."""
 
     tags: tuple[str, ...] = ()
     mask: Mask = Mask.EMPTY

@@ -1,7 +1,7 @@
 """SQL over what somebody sees, in a database that holds nothing else and reaches nothing else.
 
-Two walls, each enough by itself. The text is read as a tree by DuckDB's own parser and refused unless it is one SELECT over the given table,
-its own common tables and a few functions that make rows. Then it is answered in a new database in memory that holds the masked table
+Two walls, each enough by itself. The text is read as a tree by DuckDB's own parser and refused unless it is one SELECT over the given
+table, its own common tables and a few functions that make rows. Then it is answered in a new database in memory that holds the masked table
 alone, has no way to files, network, extensions or the variables of this program, and whose settings are locked.
 """
 
@@ -65,7 +65,12 @@ class Query:
         duckdb = _duckdb()
         connection = sealed(limits)
         late = threading.Event()
-        timer = threading.Timer(limits.seconds, lambda: (late.set(), connection.interrupt()))
+
+        def stop() -> None:
+            late.set()
+            connection.interrupt()
+
+        timer = threading.Timer(limits.seconds, stop)
         try:
             connection.register(self.name, table.to_arrow())
             lock(connection)

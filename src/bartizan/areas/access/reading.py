@@ -75,9 +75,8 @@ class Journal:
     """What is written to the chain about one reader."""
 
     def __init__(self, policy: Policy, path: Path, principal: str, purpose: str, log: Path) -> None:
-        self._about = Access(
-            principal=principal, purpose=purpose, dataset=policy.name, source=path.name, policy=policy.digest, data=fingerprint(path), act="open"
-        )  # fmt: skip
+        data = fingerprint(path)
+        self._about = Access(principal=principal, purpose=purpose, dataset=policy.name, source=path.name, policy=policy.digest, data=data)
         self._store = Store.open(log, key=Keyring(log / "keys").signer())
         self._opened: int | None = None
 
@@ -127,7 +126,7 @@ class Reader:
         return self._view.visible
 
     def frame(self, columns: Sequence[str] | None = None) -> Any:
-        """The rows and columns that are seen, or some `columns` of them, as a Polars DataFrame; columns that are not asked for are not read.
+        """The rows and columns that are seen, or some `columns` of them, as a Polars DataFrame; what is not asked for is not read.
 
         Not a LazyFrame: the filter of a caller would be run before ours, over rows that are not seen.
         """
@@ -151,8 +150,8 @@ class Reader:
             self._journal.given("done", json.dumps(names), self._view, names, (), given)
 
     def sql(self, text: str, limits: Limits | None = None) -> Any:
-        """The answer to one SELECT over the table `name`, as a Polars DataFrame. The table holds masked values alone, so that no filter, join,
-        order, cast or expression sees others. Raises `Refused`, `InputError`, `UnknownName`; a refused query is on record too."""
+        """The answer to one SELECT over the table `name`, as a Polars DataFrame. The table holds masked values alone, so that no filter,
+        join, order, cast or expression sees others. Raises `Refused`, `InputError`, `UnknownName`; a refused query is on record too."""
         try:
             query = Query(text, self.name, self.columns)
             found = query.answer(self._collected(self._scan(query.columns)), limits or Limits())
@@ -163,8 +162,8 @@ class Reader:
         return found
 
     def aggregate(self, by: Sequence[str], measures: Mapping[str, tuple[str, str]]) -> groups.Figures:
-        """Figures over groups: `measures` maps a name to (count, sum or mean; column). Groups are made by columns that are seen, as they are
-        seen; measured are columns that are permitted for `aggregate`, or clear. What is hidden, `groups` says. Raises `UnknownName`."""
+        """Figures over groups: `measures` maps a name to (count, sum or mean; column). Groups are made by columns as they are seen;
+        measured are columns that are permitted for `aggregate`, or clear. What is hidden, `groups` says. Raises `UnknownName`."""
         kinds = {name: (groups.measure(kind), column) for name, (kind, column) in measures.items()}
         permitted = {*self._view.aggregated, *self._view.columns(Shown.CLEAR)}
         for _, column in kinds.values():
@@ -179,12 +178,11 @@ class Reader:
         )
         asked = {name: (kind, raw[column]) for name, (kind, column) in kinds.items()}
         try:
-            found = groups.figures(scan.select(*keys, *raw.values()), keys, asked, self._view.policy.smallest_group)
+            found = groups.figures(scan, keys, asked, self._view.policy.smallest_group)
         except pl.exceptions.PolarsError as error:
             raise unreadable(self._view.table.path, error) from None
-        self._journal.given(
-            "aggregate", json.dumps([keys, {n: [k, c] for n, (k, c) in kinds.items()}]), self._view, keys, measured, len(found.frame)
-        )
+        query = json.dumps([keys, {name: [kind, column] for name, (kind, column) in kinds.items()}])
+        self._journal.given("aggregate", query, self._view, keys, measured, len(found.frame))
         return found
 
     def close(self) -> None:
