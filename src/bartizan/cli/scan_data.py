@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bartizan.cli.data import progress, told
-from bartizan.cli.options import format_option, write
+from bartizan.cli.data_progress import progress, told
+from bartizan.cli.options import NewFile, format_option, write
 from bartizan.cli.show import json_text, paint, table
 
 if TYPE_CHECKING:
-    from bartizan.workflows.dataset_passport import DataScan
+    from bartizan.workflows.dataset_passport import DataScan, Line
 
 COLUMNS = 30
 """Columns that the summary shows."""
@@ -25,16 +25,19 @@ COLUMNS = 30
 @click.option("--schema", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Judge it by this schema.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=600.0, show_default=True, help="The most that one check may take.")
 @click.option("--skip", multiple=True, metavar="CHECK", help="Leave out a check, or an area; repeatable.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to a file.")
+@click.option("--html", type=NewFile(), help="Also write a page with pictures of what was found.")
+@click.option("-o", "--output", type=NewFile(), help="Write the result to a file.")
 @format_option("table", "json")
-def command(path: Path, skip: tuple[str, ...], output: Path | None, form: str, **how: Any) -> int:
-    """Look at a data set: a folder, csv, jsonl, parquet, text, images. Records what it holds, infers its schema, and runs every installed
-    check of data sets. Ends with 1 where a check fails. What no check looked at is said to be not covered, never to be clean."""
+def command(path: Path, skip: tuple[str, ...], output: Path | None, form: str, html: Path | None, **how: Any) -> int:
+    """Look at a data set: a folder, csv, jsonl, parquet, text, images. One reading records what it holds, infers its schema and looks for
+    personal data; then every other installed check of data sets runs. Ends with 1 where a check fails, with 2 where there is nothing in it.
+    What no check looked at is said to be not covered, never to be clean."""
     from bartizan.workflows.dataset_passport import Look, scan
 
     with progress() as listener:
         found = scan(path, Look(skip=skip, told=told, **how), listener=listener)
-    write(_json(found) if form == "json" else _table(found), output)
+    said = _json(found) if form == "json" else _table(found)
+    write(click.unstyle(said) if output is not None else said, output)
     return 1 if found.failed else 0
 
 
@@ -72,12 +75,20 @@ def _json(found: DataScan) -> str:
             "path": found.path,
             "failed": found.failed,
             "passport": msgspec.to_builtins(found.passport) if found.passport is not None else None,
-            "files": [{"name": f.name, "rows": f.rows, "columns": f.columns} for f in found.details.files[:1000]] if found.details else [],
-            "answers": [
-                {"area": a.area, "check": a.check, "verdict": a.verdict, "title": a.title, "why": a.why, "remedy": a.remedy,
-                 "details": a.finding.details if a.finding is not None else {}}
-                for a in found.lines
-            ],
+            "files": msgspec.to_builtins(found.details.files) if found.details is not None else [],
+            "answers": [_answer(line) for line in found.lines],
             "schema": found.schema,
+            "schemas": found.schemas,
         }
-    )  # fmt: skip
+    )
+
+
+def _answer(line: Line) -> dict[str, Any]:
+    import msgspec
+
+    found = line.finding
+    said = {"area": line.area, "check": line.check, "verdict": line.verdict, "title": line.title, "why": line.why, "remedy": line.remedy}
+    if found is None:
+        return {**said, "details": {}}
+    more = {"severity": found.severity, "measures": found.measures, "places": found.places, "details": found.details}
+    return said | {name: msgspec.to_builtins(value) for name, value in more.items()}

@@ -7,10 +7,13 @@ all that was taken of it is to be forgotten. Memory must not grow with the rows.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+
+from bartizan.model.errors import BartizanError
 
 
 class Form(StrEnum):
@@ -57,6 +60,45 @@ class Consumer(Protocol):
 
     def finish(self) -> None:
         """That file is at its end."""
+
+
+class Guarded:
+    """A consumer that may fail without ending the reading for the others: what it raised stands in `error`, and it is handed nothing more.
+
+    `late` says that it took more than `seconds` of processor time.
+    """
+
+    _FAILURES = (BartizanError, ArithmeticError, LookupError, TypeError, ValueError, RuntimeError)
+
+    def __init__(self, consumer: Consumer, seconds: float = float("inf")) -> None:
+        self.error: Exception | None = None
+        self.late = False
+        self._consumer, self._left = consumer, seconds
+
+    @property
+    def ok(self) -> bool:
+        """Did it see all there was?"""
+        return self.error is None and not self.late
+
+    def begin(self, place: Path, form: Form, schema: Any) -> None:
+        self._call(lambda: self._consumer.begin(place, form, schema))
+
+    def take(self, batch: Batch) -> None:
+        self._call(lambda: self._consumer.take(batch))
+
+    def finish(self) -> None:
+        self._call(self._consumer.finish)
+
+    def _call(self, step: Callable[[], None]) -> None:
+        if not self.ok:
+            return
+        began = time.process_time()
+        try:
+            step()
+        except self._FAILURES as error:
+            self.error = error
+        self._left -= time.process_time() - began
+        self.late = self._left < 0
 
 
 class Together:

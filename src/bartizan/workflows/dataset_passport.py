@@ -6,7 +6,6 @@ installed check of data sets takes part in `scan`, and a duty that no check answ
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +17,14 @@ from bartizan.areas.provenance.passport import statement
 from bartizan.areas.provenance.passport.statement import Answer, Details, Parent, Passport
 from bartizan.engine import registry
 from bartizan.engine.parameters import parameters_of
-from bartizan.engine.runner import now, run_job
+from bartizan.engine.runner import run_job
 from bartizan.methods.one_pass import Listener
 from bartizan.model.checks import Check
-from bartizan.model.errors import BartizanError, MissingExtra, one_line
+from bartizan.model.errors import InputError, MissingExtra, one_line
 from bartizan.model.findings import Budget, Finding, Job, Verdict
 from bartizan.model.system import Appetite, Asset, Dataset, Kind, Stage, System, Task
+from bartizan.workflows.data_reading import Answered, Found, Wanted, answer, read
+from bartizan.workflows.data_reading import passport_room as passport_room
 
 if TYPE_CHECKING:
     from bartizan.areas.provenance.signing.keys import PrivateKey, PublicKey
@@ -37,6 +38,10 @@ DUTIES = {
     "access": "who may read it, and for how long",
 }
 """What a look at a data set owes an answer to, by area."""
+
+
+SHOWN = 20
+"""Most files that lines name one by one."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,36 +58,35 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """How checks look at a data set: the column with the labels, its schema, held-out data that must not share rows with it, the most
-    seconds that one check may take, what to leave out (checks or areas), and who hears the name of each check."""
+    seconds that one check may take, what to leave out (checks or areas), and who hears the name of each check, its number from 1 and how
+    many there are."""
 
     label: str | None = None
     schema: Path | None = None
     test: Path | None = None
     seconds: float = 600.0
     skip: tuple[str, ...] = ()
-    told: Callable[[str], None] | None = None
+    told: Callable[[str, int, int], None] | None = None
 
 
 class DataScan(msgspec.Struct, frozen=True, kw_only=True):
-    """A data set as it is: its passport (not signed), the answers by area, and a first schema as YAML where it is a table."""
+    """A data set as it is: its passport (not signed), the answers by area, and for each kind of table in it a first schema as YAML, by the
+    name of the first file of that kind."""
 
     path: str
     passport: Passport | None
     details: Details | None
     lines: tuple[Line, ...]
-    schema: str = ""
+    schemas: dict[str, str] = {}
+
+    @property
+    def schema(self) -> str:
+        """The first schema where there is one kind of table, else nothing."""
+        return next(iter(self.schemas.values())) if len(self.schemas) == 1 else ""
 
     @property
     def failed(self) -> bool:
         return any(line.verdict is Verdict.FAIL for line in self.lines)
-
-
-def passport_room(name: str) -> Any:
-    """A module of the passport that reads tables. Raises `MissingExtra` without the extra `data`."""
-    try:
-        return importlib.import_module(f"bartizan.areas.provenance.passport.{name}")
-    except ModuleNotFoundError as error:
-        raise MissingExtra("data", error.name) from None
 
 
 def record(
@@ -102,14 +106,17 @@ def record(
     With `look` the passport also holds what every check says of the data.
     """
     mine = (place, statement.details_path(place), *own)
-    room = passport_room("recording")
-    made, details = room.record(path, at=now(), own=mine, ignore=ignore, parents=parents, types=types, listener=listener)
+    look_at = look or Look(skip=("pii", "quality"))
+    wanted = _wanted(look_at, own=mine, ignore=tuple(ignore), parents=parents, types=dict(types or {}))
+    node, root = _node(path, look_at)
+    found = read(path, root, wanted, listener=listener)
+    made, details = found.passport, found.details
     if look is not None:
-        answers = tuple(Answer(area=a.area, check=a.check, verdict=a.verdict, title=a.title) for a in answers_of(path, look))
+        said = _lines(node, root, look, found.answered)
+        answers = tuple(Answer(area=a.area, check=a.check, verdict=a.verdict, title=a.title) for a in said)
         made, details = statement.with_answers(made, details, answers)
     statement.write(place, made, details, key)
-    signed: Passport = made
-    return signed
+    return made
 
 
 def parent(path: Path, by: Path | None, key: PublicKey | None = None) -> Parent:
@@ -125,18 +132,31 @@ def parent(path: Path, by: Path | None, key: PublicKey | None = None) -> Parent:
 def scan(path: Path, look: Look, *, listener: Listener | None = None) -> DataScan:
     """Look at the data at `path`: what it holds, and what every installed check of data sets says of it. Raises `InputError` where `path`
     cannot be read."""
-    said: list[Line] = []
-    passport, details = _recorded(path, said, listener)
-    schema = "" if look.schema is not None else _schema(path, said)
+    node, root = _node(path, look)
+    try:
+        found = read(path, root, _wanted(look, strict=False, infer=True), listener=listener)
+    except MissingExtra as error:
+        lacking = Line(area="provenance", check="passport", verdict=None, title=f"not covered: {error}")
+        return DataScan(path=str(path), passport=None, details=None, lines=tuple(_ordered([lacking, *_lines(node, root, look, {})])))
+    if not found.passport.content.rows:
+        raise InputError("holds no row", place=str(path), cure="name a file or folder with data in it")
+    said = [*_recorded(path, found), *(_inferred(path, found) if look.schema is None else ())]
     return DataScan(
-        path=str(path), passport=passport, details=details, lines=tuple(_ordered([*said, *answers_of(path, look)])), schema=schema
+        path=str(path),
+        passport=found.passport,
+        details=found.details,
+        lines=tuple(_ordered([*said, *_lines(node, root, look, found.answered)])),
+        schemas=_dumped(path, found),
     )
 
 
-def answers_of(path: Path, look: Look) -> tuple[Line, ...]:
-    """What every installed check of data sets says of the data at `path`; duties that none answers are not covered."""
-    node, root = _node(path, look)
-    lines = list(_answers(node, root, look))
+def _wanted(look: Look, **more: Any) -> Wanted:
+    return Wanted(schema=look.schema, seconds=look.seconds, skip=look.skip, **more)
+
+
+def _lines(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered]) -> tuple[Line, ...]:
+    """What every installed check of data sets says of the data; duties that none answers are not covered."""
+    lines = list(_answers(node, root, look, answered))
     silent = [area for area in DUTIES if area not in {line.area for line in lines}]
     lines += [Line(area=area, check="", verdict=None, title=f"not covered: nothing here looks at {DUTIES[area]}") for area in silent]
     return tuple(_ordered(lines))
@@ -147,31 +167,43 @@ def _ordered(lines: Sequence[Line]) -> list[Line]:
     return sorted(lines, key=lambda line: (order.get(line.area, 99), line.check))
 
 
-def _recorded(path: Path, said: list[Line], listener: Listener | None) -> tuple[Passport | None, Details | None]:
-    try:
-        made, details = passport_room("recording").record(path, at=now(), listener=listener)
-    except MissingExtra as error:
-        said.append(Line(area="provenance", check="passport", verdict=None, title=f"not covered: {error}"))
-        return None, None
-    content = made.content
-    title = f"{made.files.count} files, {content.rows} rows, content {content.root[:16]}…"
+def _recorded(path: Path, found: Found) -> Iterator[Line]:
+    """That the data was recorded, and what of it could not be read as its name says."""
+    content = found.passport.content
+    title = f"recorded, not signed: {found.passport.files.count} files, {content.rows} rows, content {content.root[:16]}…"
     remedy = f"Sign it: bartizan data record {path.name} --key data.pem --new-key ed25519"
-    said.append(Line(area="provenance", check="passport", verdict=None, title=f"recorded, not signed: {title}", remedy=remedy))
-    return made, details
+    yield Line(area="provenance", check="passport", verdict=None, title=title, remedy=remedy)
+    for error in found.broken[:SHOWN]:
+        yield Line(area="provenance", check="passport", verdict=None, title=f"not covered: {one_line(str(error), 180)}")
+    if len(found.broken) > SHOWN:
+        title = f"not covered: {len(found.broken) - SHOWN} more files cannot be read"
+        yield Line(area="provenance", check="passport", verdict=None, title=title)
 
 
-def _schema(path: Path, said: list[Line]) -> str:
-    """A first schema of a table, as YAML; empty where the data is none."""
-    from bartizan.areas.quality import schema, schema_infer
+def _inferred(path: Path, found: Found) -> Iterator[Line]:
+    """That a schema was inferred, or why none was."""
+    if not found.schemas:
+        yield Line(area="quality", check="schema", verdict=None, title=f"not covered: {one_line(found.no_schema, 160)}")
+        return
+    several = f"{len(found.schemas)} kinds of tables, " if len(found.schemas) > 1 else ""
+    for place in [*found.schemas][:SHOWN]:
+        name = path.name if not several else place.relative_to(path.resolve()).as_posix()
+        remedy = f"Write it and review it: bartizan data gate {name} --infer {Path(name).name}.schema.yaml"
+        of = f" of {one_line(name, 80)}" if several else ""
+        title = f"inferred{of}, not reviewed, nothing judged by it"
+        yield Line(area="quality", check="schema", verdict=None, title=title, remedy=remedy)
+    if len(found.schemas) > SHOWN:
+        yield Line(area="quality", check="schema", verdict=None, title=f"inferred, not reviewed: {several}of which {SHOWN} are shown")
 
-    try:
-        text = schema.dump(schema_infer.infer(path))
-    except BartizanError as error:
-        said.append(Line(area="quality", check="schema", verdict=None, title=f"not covered: {one_line(error.what, 160)}"))
-        return ""
-    remedy = f"Write it and review it: bartizan data gate {path.name} --infer {path.name}.schema.yaml"
-    said.append(Line(area="quality", check="schema", verdict=None, title="inferred, not reviewed, nothing judged by it", remedy=remedy))
-    return text
+
+def _dumped(path: Path, found: Found) -> dict[str, str]:
+    """The schemas as YAML, by the name of the first file of each kind."""
+    if not found.schemas:
+        return {}
+    from bartizan.areas.quality.schema import dump
+
+    base = path.resolve()
+    return {place.relative_to(base).as_posix() if base.is_dir() else base.name: dump(schema) for place, schema in found.schemas.items()}
 
 
 def _node(path: Path, look: Look) -> tuple[Dataset, Path]:
@@ -183,15 +215,17 @@ def _node(path: Path, look: Look) -> tuple[Dataset, Path]:
     return Dataset(id="data", stage=Stage.TRAIN, uri=place.relative_to(root).as_posix(), label=look.label, schema=schema), root
 
 
-def _answers(node: Dataset, root: Path, look: Look) -> Iterator[Line]:
-    for check, job in _jobs(node, root, look):
+def _answers(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered]) -> Iterator[Line]:
+    jobs = list(_jobs(node, root, look, answered))
+    for number, (check, job) in enumerate(jobs, 1):
         area = check.id.partition(".")[0]
         if check.id in look.skip or area in look.skip:
             yield Line(area=area, check=check.id, verdict=None, title="not covered: left out on request")
             continue
         if look.told is not None:
-            look.told(check.id)
-        findings = run_job(job).findings
+            look.told(check.id, number, len(jobs))
+        made = answered.get(check.id)
+        findings = answer(job, check, made) if made is not None else run_job(job).findings
         for finding in {(f.title, f.verdict): f for f in findings}.values():
             known = finding.verdict is not Verdict.UNKNOWN
             title = one_line(finding.title, 200) if known else f"not covered: {one_line(finding.title, 180)}"
@@ -206,7 +240,7 @@ def _answers(node: Dataset, root: Path, look: Look) -> Iterator[Line]:
             )
 
 
-def _jobs(node: Dataset, root: Path, look: Look) -> Iterator[tuple[Check, Job]]:
+def _jobs(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered]) -> Iterator[tuple[Check, Job]]:
     """A job for each installed check that says something of a data set by itself, or of it and its test data."""
     test = look.test
     held = Dataset(id="test", stage=Stage.TEST, uri=test.resolve().relative_to(root).as_posix(), label=node.label) if test else None
@@ -216,11 +250,11 @@ def _jobs(node: Dataset, root: Path, look: Look) -> Iterator[tuple[Check, Job]]:
     for check in registry.load().values():
         fits = Kind.DATASET in check.kinds and (check.applies is None or check.applies(node, system))
         between = held is not None and Kind.MODEL in check.kinds and "test_sets" in check.reads and "training_sets" in check.reads
-        if not fits and not between:
+        if not fits and not between and check.id not in answered:
             continue
         if fits and check.id in _DECLARED:
             continue
-        subject: Dataset | Asset = node if fits else model
+        subject: Dataset | Asset = model if between and not fits else node
         related = (node, held) if between and held is not None and not fits else ()
         yield (
             check,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bartizan.adapters.files import files_below, local_path, read_text, shown
 from bartizan.engine.registry import check
@@ -11,6 +12,9 @@ from bartizan.model.checks import Cost
 from bartizan.model.errors import InputError, Place
 from bartizan.model.findings import Finding, Job, Severity, Verdict, about_of
 from bartizan.model.system import Asset, Kind, Phase
+
+if TYPE_CHECKING:
+    from bartizan.areas.pii.columns import Column
 
 SHOWN = 20
 """Most places that a finding lists."""
@@ -45,11 +49,23 @@ def secrets(job: Job, target: Asset) -> Iterator[Finding]:
         yield _finding(job, (threat, asset), found, (read, unread))
 
 
+def findings(job: Job, maps: Mapping[str, Mapping[str, Column]], skipped: Sequence[str]) -> Iterator[Finding]:
+    """What the columns of each file (`maps`) of a data set say; `skipped` are the files that hold no text."""
+    held = [(file, column, kind) for file, columns in maps.items() for column in columns.values() for kind in column.kinds if _is_key(kind)]
+    found = [(Place(file), kind, f"{column.kinds[kind].rows} rows of {column.name or 'lines'}") for file, column, kind in held]
+    for threat, asset in about_of(job):
+        yield _finding(job, (threat, asset), found, (len(maps), len(skipped)))
+
+
+def _is_key(kind: str) -> bool:
+    return kind.startswith("secret.") or kind == "url_with_credentials"
+
+
 def _in(root: str, file: Path, text: str) -> Iterator[tuple[Place, str, str]]:
     from bartizan.areas.pii.scan import scan_text
 
     for hit in scan_text(text):
-        if hit.kind.startswith("secret.") or hit.kind == "url_with_credentials":
+        if _is_key(hit.kind):
             yield Place(shown(root, file), text.count("\n", 0, hit.start) + 1), hit.kind, hit.redacted[:40]
 
 
