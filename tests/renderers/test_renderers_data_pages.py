@@ -48,8 +48,7 @@ class Scan:
     lines: list[Line]
     passport: Any = None
     details: Any = None
-    schema: str = ""
-    more: dict[str, str] = field(default_factory=dict)
+    schemas: dict[str, str] = field(default_factory=dict)
 
 
 def scanned(text: str) -> Scan:
@@ -61,7 +60,7 @@ def scanned(text: str) -> Scan:
             Line("fairness", "", None, f"not covered: {text}"),
             Line(text, text, Verdict.PASS, text),
         ],
-        schema=text,
+        schemas={text: text},
     )
 
 

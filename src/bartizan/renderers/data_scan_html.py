@@ -7,7 +7,7 @@ no value of the data but the pictures of a set of pictures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -25,7 +25,10 @@ SUFFIX = ".html"
 MEDIA_TYPE = "text/html"
 
 COLUMNS = 200
-"""Most columns that the page lists."""
+"""Most columns of a table that the page lists."""
+
+TABLES = 5
+"""Most kinds of tables that it lists."""
 
 
 class Line(Protocol):
@@ -59,7 +62,7 @@ class Scan(Protocol):
     @property
     def lines(self) -> Sequence[Line]: ...
     @property
-    def schema(self) -> str: ...
+    def schemas(self) -> Mapping[str, str]: ...
 
 
 class AnswerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +76,15 @@ class AnswerRow(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
     measures: tuple[MeasureRow, ...]
     places: tuple[str, ...]
+
+
+class TableRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of table: the name of its first file, how many files are of it, its columns, and how many more it has."""
+
+    name: str
+    files: int
+    columns: tuple[dict[str, Any], ...]
+    more: int
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +106,8 @@ def render(scan: Scan, *, version: str = "") -> str:
         name=PurePath(scan.path).name or scan.path,
         version=version,
         passport=scan.passport,
-        columns=_columns(scan.details),
-        most=COLUMNS,
-        schema=scan.schema,
+        tables=_tables(scan.details),
+        schemas=list(scan.schemas.items())[:TABLES],
         headline=_headline(counts),
         counts=[(verdict, counts[verdict]) for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.UNKNOWN, Verdict.PASS)],
         sections=sections,
@@ -136,22 +147,31 @@ def _answer(line: Line, anchors: Anchors) -> AnswerRow:
     )
 
 
-def _columns(details: Any) -> list[dict[str, Any]]:
-    """The columns of the first file that has any, with the share of them that is empty."""
-    first = next((file for file in details.files if file.columns), None) if details is not None else None
-    if first is None:
-        return []
+def _tables(details: Any) -> list[TableRow]:
+    """The columns of each kind of table: files with the same columns and types are one kind, shown by its first file."""
+    kinds: dict[str, list[Any]] = {}
+    for file in details.files if details is not None else ():
+        if file.columns:
+            kinds.setdefault(file.schema, []).append(file)
     return [
-        {
-            "name": c.name,
-            "type": c.type,
-            "nulls": c.nulls,
-            "empty": c.nulls / first.rows if first.rows else 0.0,
-            "mean": c.mean,
-            "deviation": c.deviation,
-        }
-        for c in first.columns
+        TableRow(
+            name=PurePath(files[0].name).name if len(kinds) > 1 or len(files) > 1 else "",
+            files=len(files),
+            columns=tuple(_column(c, files[0].rows) for c in files[0].columns[:COLUMNS]),
+            more=max(0, len(files[0].columns) - COLUMNS),
+        )
+        for files in list(kinds.values())[:TABLES]
     ]
+
+
+def _column(column: Any, rows: int) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "empty": column.nulls / rows if rows else 0.0,
+        "mean": column.mean,
+        "deviation": column.deviation,
+    }
 
 
 def _headline(counts: Counter[Verdict]) -> str:
