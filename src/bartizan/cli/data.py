@@ -1,4 +1,4 @@
-"""`bartizan data`: a data set recorded, verified, compared, proved, handed on, judged and purged. One file for each group of commands."""
+"""`bartizan data`: a data set recorded, verified, compared, proved, handed on, judged, read and purged. One file for each group of commands."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ COMMANDS: dict[str, str] = {
     "hand-over": "data_passports",
     "export": "data_passports",
     "gate": "data_gate",
+    "read": "data_read",
+    "purge": "data_purge",
 }
 """The commands and the module of each, where `<command>_command` is the one."""
 

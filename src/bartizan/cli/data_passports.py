@@ -75,11 +75,19 @@ def record_command(path: Path, output: Path | None, croissant: Path | None, who:
 @passport_option
 @click.option("--content", is_flag=True, help="The rows count, not the bytes: files may be encoded anew.")
 @click.option("--from", "sources", type=FILE, multiple=True, help="A passport that the lineage must name; repeatable.")
-@click.option("--proof", type=FILE, help="Check this proof instead, which needs no data.")
+@click.option("--proof", type=FILE, help="Check this proof, list of proofs or certificate of deletion instead, which needs no data.")
+@click.option("--opening", type=FILE, help="With a certificate: what it keeps secret; shows the rule, if it is about that.")
 @trusted_key_option
 @format_option("table", "json")
 def verify_command(
-    path: Path | None, passport: Path | None, content: bool, sources: tuple[Path, ...], proof: Path | None, key: Path, form: str
+    path: Path | None,
+    passport: Path | None,
+    content: bool,
+    sources: tuple[Path, ...],
+    proof: Path | None,
+    opening: Path | None,
+    key: Path,
+    form: str,
 ) -> int:
     """Is the data at PATH what its passport says? Ends with 1 where anything differs: a bit, a name, a row, a column, the key; with 2
     where nothing could be compared, since the passport is none or a file cannot be read."""
@@ -90,7 +98,8 @@ def verify_command(
     if proof is not None:
         from bartizan.cli.data_proofs import check_proof
 
-        return check_proof(proof, trusted, form)
+        described = passport_of(path, passport) if path is not None else passport
+        return check_proof(proof, trusted, form, passport=described, opening=opening)
     if path is None:
         raise InputError("nothing to verify", cure="give the data, or a proof with --proof")
     place = passport_of(path, passport)

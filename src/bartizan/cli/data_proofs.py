@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from bartizan.cli.data_shown import FILE, passport_of, passport_option, read_passport, refused
 from bartizan.cli.options import NewFile, write
@@ -43,23 +44,70 @@ def prove_command(path: Path, passport: Path | None, row: int | None, gone: Path
     write(proving.encode(proving.prove_gone(path, held, earlier)).decode(), output)
 
 
-def check_proof(path: Path, key: PublicKey, form: str) -> int:
-    """Print what the proof at `path` shows; the exit code. Raises `InputError` where it is no proof at all."""
+def check_proof(path: Path, key: PublicKey, form: str, *, passport: Path | None = None, opening: Path | None = None) -> int:
+    """Print what the proof, the list of proofs or the certificate at `path` shows; the exit code. A certificate is compared with
+    `passport`, and with what `opening` says of it. Raises `InputError` where it is none of these."""
+    from bartizan.areas.provenance.passport import deletion
+    from bartizan.workflows.dataset_passport import passport_room
+
+    with path.open("rb") as file:
+        first = file.readline(passport_room("proving").MAX_BYTES)
+    try:
+        if deletion.is_certificate(first):
+            return _check_certificate(path, key, form, passport, opening)
+        return _check_rows(path, key, form)
+    except EvidenceError as error:
+        return refused(str(error), form)
+
+
+def _check_rows(path: Path, key: PublicKey, form: str) -> int:
+    """One proof, or one a line."""
     from bartizan.workflows.dataset_passport import passport_room
 
     proving = passport_room("proving")
-    try:
-        proof = proving.decode(path.read_bytes())
-    except EvidenceError as error:
-        raise InputError(error.what, place=str(path), cure=error.cure) from None
-    try:
-        proved = proving.check(proof, key)
-    except EvidenceError as error:
-        return refused(str(error), form)
+    proved: Any = None
+    count = 0
+    with path.open("rb") as file:
+        while line := file.readline(proving.MAX_BYTES + 1):
+            try:
+                proof = proving.decode(line)
+            except EvidenceError as error:
+                raise InputError(error.what, place=f"{path}:{count + 1}", cure=error.cure) from None
+            count += 1
+            proved = proving.check(proof, key)
+    if proved is None:
+        raise InputError("holds no proof", place=str(path))
+    said = one_line(proved.said) if count == 1 else f"{count} proofs hold; the last one: {one_line(proved.said)}"
     if form == "json":
-        click.echo(json_text({"ok": True, "said": proved.said, "values": {k: str(v) for k, v in proved.values.items()}}))
-    else:
-        click.echo(f"ok: {proved.said}")
-        for name, value in proved.values.items():
-            click.echo(f"  {one_line(name, 60)}: {one_line(str(value), 200)}")
+        click.echo(json_text({"ok": True, "proofs": count, "said": said, "values": {k: str(v) for k, v in proved.values.items()}}))
+        return 0
+    click.echo(f"ok: {said}")
+    for name, value in proved.values.items():
+        click.echo(f"  {one_line(name, 60)}: {one_line(str(value), 200)}")
+    return 0
+
+
+def _check_certificate(path: Path, key: PublicKey, form: str, passport: Path | None, opening: Path | None) -> int:
+    from bartizan.areas.provenance.passport import deletion
+
+    made = deletion.check(path.read_bytes(), key)
+    if passport is not None:
+        deletion.belongs(made, read_passport(passport, key))
+    rule = deletion.opened(made, opening.read_bytes()).rule if opening is not None else None
+    if form == "json":
+        click.echo(json_text({"ok": True, "certificate": msgspec.to_builtins(made), "rule": rule}))
+        return 0
+    counts = f"{made.before.rows} rows before, {made.removed} removed, {made.after.rows} after"
+    click.echo(f"ok: {one_line(made.name, 120)}: {counts}; signed {made.at} by key {key.id[:16]}…")
+    click.echo(f"  content {made.before.content[:16]}… became {made.after.content[:16]}…, by {', '.join(made.kinds)}")
+    if rule is not None:
+        click.echo(f"  the rule: {one_line(json_text(rule), 300)}")
+    if made.undated or made.undecided or made.unjudged:
+        said = f"{made.undated} rows without a date, {made.undecided} undecided, {made.unjudged} files without such columns"
+        click.echo(f"note: it left {said}")
+    if made.elsewhere is not None:
+        seen = made.elsewhere
+        click.echo(f"note: elsewhere {seen.found} rows still stood in {seen.files} files; {seen.unread} could not be looked into")
+    if passport is None:
+        click.echo("note: what the data is now was not compared; give its passport with --passport")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,9 +73,45 @@ def cells(path: Path, column: str) -> Iterator[pl.Series]:
         raise InputError(f"cannot be read as {kind}: {one_line(str(error), 200)}", place=path.name) from None
 
 
+def frames(path: Path, wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The columns `wanted` of the table at `path`, some rows at a time. Raises `InputError`, also where one lacks."""
+    import polars
+
+    kind, packed = _kind(path)
+    try:
+        for part in _tables(path, kind, packed, list(wanted)):
+            found = polars.from_arrow(part)
+            assert isinstance(found, polars.DataFrame)
+            yield found
+    except KeyError as error:
+        raise InputError(f"has no column {one_line(str(error), 80)}", place=path.name) from None
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read as {kind}: {one_line(str(error), 200)}", place=path.name) from None
+
+
+def _tables(path: Path, kind: str, packed: str | None, wanted: list[str]) -> Iterator[Any]:
+    if kind in ("csv", "tsv"):
+        with closing(_stream(path, packed)) as stream, csv.open_csv(stream, *_csv(kind, wanted)) as reader:
+            yield from reader
+    elif kind == "jsonl":
+        for block in _lines(path, packed):
+            table = json.read_json(io.BytesIO(block))
+            known = {name: table[name] if name in table.schema.names else pa.nulls(table.num_rows, pa.string()) for name in wanted}
+            yield pa.table(known)
+    elif kind == "parquet":
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
+            for name in wanted:
+                if name not in file.schema_arrow.names:
+                    raise KeyError(name)
+            yield from file.iter_batches(batch_size=ROWS, columns=wanted)
+    else:
+        for batch in _arrow(path):
+            yield batch.select(wanted)
+
+
 def _parts(path: Path, kind: str, packed: str | None, column: str) -> Iterator[Any]:
     if kind in ("csv", "tsv"):
-        with closing(_stream(path, packed)) as stream, csv.open_csv(stream, *_csv(kind, column)) as reader:
+        with closing(_stream(path, packed)) as stream, csv.open_csv(stream, *_csv(kind, [column])) as reader:
             for batch in reader:
                 yield batch.column(column)
     elif kind == "jsonl":
@@ -101,8 +137,9 @@ def _kind(path: Path) -> tuple[str, str | None]:
     return found
 
 
-def _csv(kind: str, column: str | None) -> tuple[Any, Any, Any]:
-    chosen: dict[str, Any] = {} if column is None else {"include_columns": [column], "column_types": {column: pa.string()}}
+def _csv(kind: str, wanted: list[str] | None) -> tuple[Any, Any, Any]:
+    typed = dict.fromkeys(wanted or (), pa.string())
+    chosen: dict[str, Any] = {} if wanted is None else {"include_columns": wanted, "column_types": typed}
     null: dict[str, Any] = {"null_values": [""], "strings_can_be_null": True, "quoted_strings_can_be_null": True}
     parse = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",", newlines_in_values=True)
     return csv.ReadOptions(block_size=BLOCK), parse, csv.ConvertOptions(**chosen, **null)

@@ -57,7 +57,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is signed. `rule` and `rows` are HMAC-SHA256 under the salt of the rule and of the set of removed rows; `kinds` say of what the
-    rule was made; `undated` and `undecided` rows were looked at, could not be judged, and stay."""
+    rule was made; `undated` and `undecided` rows could not be judged and stay, as do `unjudged` files, of which the rule says nothing."""
 
     name: str
     at: str
@@ -70,6 +70,7 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kinds: tuple[str, ...]
     undated: Count = 0
     undecided: Count = 0
+    unjudged: Count = 0
     in_place: bool = False
     elsewhere: Search | None = None
     version: int = 1

@@ -48,6 +48,14 @@ def file_record(
     return made(digest)
 
 
+def table_record(name: str, table: Table, digest: Digest, into: RowSet) -> FileRecord:
+    """The record of a file that was hashed already and is read as `table` says. Raises as `file_record`."""
+    made = _table(name, table, into, Together(()), None)
+    if stamp(table.path.stat()) != digest.stamp:
+        raise _changed(name)
+    return made(digest)
+
+
 def read_file(
     name: str, source: Source, into: RowSet, types: Mapping[str, Any], consumers: Together, told: Told | None = None
 ) -> FileRecord:
