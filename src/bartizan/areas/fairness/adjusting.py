@@ -29,8 +29,7 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class AdjustedGap:
     """The rate of the favourable label in the group less that of the others, among rows with like features: `value`, `error` (standard),
-    and
-    the share of the rows for which both groups have their like (`overlap`, 0 to 1)."""
+    and the share of the rows for which both groups have their like (`overlap`, 0 to 1)."""
 
     value: float
     error: float

@@ -19,9 +19,8 @@ from bartizan.model.beta import normal_quantile
 @dataclass(frozen=True)
 class Contradicted:
     """The share of the rows of the group whose labels are contradicted, that of the others, and by how much the group's share exceeds what
-    is
-    expected more than that of the others does (`excess`: value, and its standard `error`). `unfavourable` is the share of the contradicted
-    labels of the group that are unfavourable."""
+    is expected more than that of the others does (`excess`: value, and its standard `error`). `unfavourable` is the share of the
+    contradicted labels of the group that are unfavourable."""
 
     group: float
     others: float
@@ -37,8 +36,7 @@ class Contradicted:
 
 def contradicted(favourable: npt.ArrayLike, group: npt.ArrayLike, expected: npt.ArrayLike) -> Contradicted:
     """Compare the rows in `group` (n, truth values) with the others on how often `favourable` (n, truth values) contradicts `expected` (n,
-    0 to
-    1), the cross-fitted chance of it by features that do not tell the group."""
+    0 to 1), the cross-fitted chance of it by features that do not tell the group."""
     y, mine, p = np.asarray(favourable, dtype=bool), np.asarray(group, dtype=bool), np.asarray(expected, dtype=np.float64)
     sure_good = p >= (p[y].mean() if y.any() else 1.0)
     sure_bad = 1.0 - p >= ((1.0 - p[~y]).mean() if (~y).any() else 1.0)

@@ -63,8 +63,7 @@ class GroupOutcome:
 @dataclass(frozen=True)
 class OutcomeGap:
     """The largest gap between two groups in one rate: `difference` (0 to 1) and `ratio` of the least to the greatest (0 to 1), each value,
-    low,
-    high; `lowest` and `highest` are the groups. `n` is the least number of trials behind the rate of a group."""
+    low, high; `lowest` and `highest` are the groups. `n` is the least number of trials behind the rate of a group."""
 
     rate: str
     lowest: str
@@ -77,8 +76,7 @@ class OutcomeGap:
 @dataclass(frozen=True)
 class Outcomes:
     """The groups, largest first, and the gap in each rate that two groups have. All intervals of the groups hold together at `confidence`,
-    and so
-    do those of each gap."""
+    and so do those of each gap."""
 
     groups: tuple[GroupOutcome, ...]
     gaps: Mapping[str, OutcomeGap]
