@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import importlib
 import io
+import time
 import warnings
 import zlib
+from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bartizan.adapters.files import local_path, shown
 from bartizan.model.errors import InputError, MissingExtra
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 4 * 1024**3
 """Largest table, in bytes after decompression, that is read."""
+
+KEPT = 256 * 1024**2
+"""Bytes of tables that this process keeps, at most, for the next check of the same data."""
+
+FRESH = 200_000_000
+"""Nanoseconds since the last writing before a file is taken to be as its times say."""
+
+_Key: TypeAlias = tuple[str, int, int, int, int, int, int]
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".data": ",", ".txt": ","}
 FORMATS = (*sorted(_SEPARATORS), ".jsonl", ".ndjson", ".parquet")
@@ -54,8 +64,23 @@ class _Bounded(io.RawIOBase):
 def read_table(root: str | Path, path: Path, *, limit: int = MAX_BYTES) -> pd.DataFrame:
     """The table at `path`, columns named by its header; types are inferred per column.
 
-    Raises `MissingExtra` without pandas, `InputError` for an unknown format, a broken file or one that grows beyond `limit` bytes.
+    Several checks of one data set parse it once: tables stay in this process's memory (`KEPT` bytes at most) for as long as their files
+    stay as they are. What a caller does to its frame changes no other's. Raises `MissingExtra` without pandas, `InputError` for an unknown
+    format, a broken file or one that grows beyond `limit` bytes.
     """
+    kept = _kept(path, limit)
+    if kept is None:
+        return _parsed(root, path, limit)
+    frame = _MEMO.pop(kept, None)
+    if frame is None:
+        frame = _parsed(root, path, limit)
+        if kept != _kept(path, limit):  # changed while it was read
+            return frame
+    _keep(kept, frame)
+    return frame.copy(deep=not _copies_on_write(pandas()))
+
+
+def _parsed(root: str | Path, path: Path, limit: int) -> pd.DataFrame:
     name = shown(root, path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] == ".gz"
@@ -98,6 +123,41 @@ def _read_parquet(path: Path, name: str, limit: int) -> pd.DataFrame:
         raise InputError(f"cannot be read as parquet: {error}", place=name) from None
     frame.columns = [str(column).strip() for column in frame.columns]
     return frame
+
+
+_MEMO: OrderedDict[_Key, pd.DataFrame] = OrderedDict()
+"""Tables of this process, the one that was asked for last at the end."""
+
+
+def _kept(path: Path, limit: int) -> _Key | None:
+    """Under what a table is kept: its place, and all that changes when a file does; None for one that was written just now, since the
+    clock of a file system may not tell two writings apart."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < FRESH:
+        return None
+    return str(path.absolute()), limit, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _keep(key: _Key, frame: pd.DataFrame) -> None:
+    _MEMO[key] = frame
+    held = 0
+    for other in reversed([*_MEMO]):
+        held += _bytes(other, _MEMO[other])
+        if held > KEPT:
+            del _MEMO[other]
+
+
+def _bytes(key: _Key, frame: pd.DataFrame) -> int:
+    """The memory of a table; texts that are Python objects are taken to be six times as large as in the file."""
+    objects = any(getattr(kind, "kind", "") == "O" and str(kind) == "object" for kind in frame.dtypes)
+    return int(frame.memory_usage(index=False).sum()) + (6 * key[4] if objects else 0)
+
+
+def _copies_on_write(frames: Any) -> bool:
+    return int(str(frames.__version__).partition(".")[0]) >= 3
 
 
 def declared_table(job: Job, ids: tuple[str, ...] | None, target: Asset, field: str, *, wanted: str) -> tuple[pd.DataFrame, str | None]:
