@@ -173,6 +173,9 @@ def _notes(done: Purged, how: dict[str, Any]) -> list[str]:
         notes.append(f"{len(done.unjudged)} files have no such columns or were kept: {one_line(', '.join(done.unjudged[:5]), 200)}")
     if done.unproved:
         notes.append(f"{done.unproved} rows stand with the same values in a table with other columns: no proof")
+    if done.retyped:
+        said = one_line(", ".join(done.retyped[:5]), 200)
+        notes.append(f"the columns of {said} have other types now that some values are gone, and its rows other hashes")
     if done.left_out:
         notes.append(f"not covered by the passport and not copied: {one_line(', '.join(done.left_out), 200)}")
     if how["rows_from"]:
@@ -204,6 +207,7 @@ def _json(done: Purged) -> str:
             "proofs": done.proofs,
             "unproved": done.unproved,
             "unjudged": done.unjudged,
+            "retyped": done.retyped,
             "left_out": done.left_out,
             "copies": msgspec.to_builtins(done.copies, enc_hook=str) if done.copies is not None else None,
         }

@@ -110,6 +110,7 @@ class _Run:
         self.counts: dict[str, tuple[int, int]] = {}
         self.left = passport_room("row_set").RowSet()
         self.unjudged: list[str] = []
+        self.retyped: list[str] = []
         self._changed: dict[str, Path] = {}
         self._records: dict[str, FileRecord] = {}
 
@@ -156,11 +157,28 @@ class _Run:
             self._records[record.name] = record
             return
         like(written, source)
-        made = _read_back(record, written, removal)
-        if (made.rows, made.root, made.schema) != (reading.kept, reading.kept_root(), record.schema):
+        self._changed[record.name], self._records[record.name] = written, self._read_back(record, written, reading)
+
+    def _read_back(self, record: FileRecord, written: Path, reading: Any) -> FileRecord:
+        """The record of the new file, after comparing it row for row with what was to stay. Raises `Refused`."""
+        one_file, tables, removal = passport_room("one_file"), passport_room("reading"), passport_room("removal")
+        made: FileRecord = one_file.table_record(record.name, reading.table(written), _digest(written), removal.Nowhere())
+        same = made.schema == record.schema or not reading.kept
+        if not same or (made.rows, made.root) != (reading.kept, reading.kept_root()):
             cure = "it is written in an unusual way; write it anew, as parquet say, and record that"
             raise Refused("cannot be written without some rows so that the others stay the same", place=record.name, cure=cure)
-        self._changed[record.name], self._records[record.name] = written, made
+        kind, _, packed = record.format.partition("+")
+        if kind != "jsonl":
+            return made
+        plain: FileRecord = one_file.table_record(
+            record.name, tables.Table(written, kind, packed or None), _digest(written), removal.Nowhere()
+        )
+        if plain.schema == record.schema:
+            return made
+        self.left.rewind()  # read by itself the file has other types now, and its rows other hashes
+        self.retyped.append(record.name)
+        again: FileRecord = one_file.table_record(record.name, tables.Table(written, kind, packed or None), _digest(written), self.left)
+        return again
 
     def _stays(self, record: FileRecord) -> bool:
         """Whether nothing in the file is judged: it is kept on request, or the wish is about columns and it has none."""
@@ -224,6 +242,7 @@ class _Run:
         return Purged(
             files=self.counts, seen=self.seen, deletion=made, written=written, proofs=proved, unproved=unproved, copies=copies,
             unjudged=tuple(self.unjudged),
+            retyped=tuple(self.retyped),
             left_out=self.start.details.ignored if self.order.output is not None and self.start.root.is_dir() else (),
         )  # fmt: skip
 
@@ -295,15 +314,6 @@ class _Run:
         self.place.put(folder / "details", statement.details_path(place))
         self.place.put(folder / "passport", place)
         self.place.put(folder / "proofs", places["proofs"])
-
-
-def _read_back(record: FileRecord, written: Path, removal: Any) -> FileRecord:
-    """The record of the new file, read under the format and the types of the old one."""
-    one_file, reading = passport_room("one_file"), passport_room("reading")
-    kind, _, packed = record.format.partition("+")
-    table = reading.Table(written, kind, packed or None, removal.types_of(record))
-    made: FileRecord = one_file.table_record(record.name, table, _digest(written), removal.Nowhere())
-    return made
 
 
 def _digest(place: Path) -> Any:

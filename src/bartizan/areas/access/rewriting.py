@@ -254,9 +254,16 @@ def _was_packed(source: Path, reader: Any, first: Any, whole: bool) -> bool:
 def _kept(batch: Any, gone: Gone) -> Any:
     """The rows of a batch that stay, in buffers and dictionaries of their own."""
     mask = gone.take(batch.num_rows)
+    schema = batch.schema
     if mask.any():
+        plain = [_undictionaried(c.type) if _is_view(c.type) else c.type for c in batch.columns]  # views cannot be filtered
+        batch = pa.record_batch([_cast(c, kind) for c, kind in zip(batch.columns, plain, strict=True)], names=schema.names)
         batch = batch.filter(pa.array(~mask))
-    return pa.record_batch([_own(column) for column in batch.columns], schema=batch.schema)
+    return pa.record_batch([_cast(_own(c), f.type) for c, f in zip(batch.columns, schema, strict=True)], schema=schema)
+
+
+def _is_view(kind: Any) -> bool:
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
 
 
 def _own(column: Any) -> Any:
@@ -265,6 +272,8 @@ def _own(column: Any) -> Any:
         plain = column.dictionary_decode()
         indices = plain.dictionary_encode()
         return pa.DictionaryArray.from_arrays(indices.indices.cast(column.type.index_type), indices.dictionary, ordered=column.type.ordered)
+    if _is_view(column.type):
+        return _cast(column, _undictionaried(column.type))
     plain_type = _undictionaried(column.type)
     return column if plain_type == column.type else _cast(_cast(column, plain_type), column.type)
 

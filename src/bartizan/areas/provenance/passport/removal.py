@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bartizan.areas.provenance.passport import encoding
 from bartizan.areas.provenance.passport.proving import Absence
-from bartizan.areas.provenance.passport.reading import Table
+from bartizan.areas.provenance.passport.reading import Table, Widened
 from bartizan.areas.provenance.passport.recording import arrow_type
 from bartizan.areas.provenance.passport.row_set import RowSet, bits_for, bucket_of
 from bartizan.areas.provenance.passport.rows import row_hashes
@@ -80,12 +80,15 @@ class Pass:
         self._record, self._place, self._choose, self._removed, self._left = record, place, choose, removed, left
         self._old, self._new = BlockTree(), BlockTree()
         self.gone = 0
+        self._schema: Any = None
 
     def masks(self) -> Iterator[Mask]:
         """Which rows go, batch by batch; at the end raises `Refused` where the rows are not those of the record."""
         kind, _, packed = self._record.format.partition("+")
         schema = self._record.schema
-        for batch in Table(self._place, kind, packed or None, types_of(self._record)).batches():
+        self._left.mark()
+        table = Table(self._place, kind, packed or None, types_of(self._record))
+        for batch in table.batches():
             joined = row_hashes(encoding.columns_of(batch.columns), batch.num_rows)
             self._old.add(joined)
             mask = self._choose(batch, joined)
@@ -98,6 +101,15 @@ class Pass:
             yield mask
         if joined_root(b"".join(self._old.close())).hex() != self._record.root:
             raise changed(self._record.name)
+        self._schema = table.schema
+
+    def table(self, written: Path) -> Table:
+        """The new file, to be read under the columns and types of the old one, whatever types its own values would have."""
+        kind, _, packed = self._record.format.partition("+")
+        table = Table(written, kind, packed or None, types_of(self._record))
+        if kind != "jsonl" or self._schema is None:
+            return table
+        return table.again(Widened({field.name: field.type for field in self._schema}))
 
     @property
     def kept(self) -> int:
