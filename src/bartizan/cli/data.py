@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "gate": "data_gate",
     "read": "data_read",
     "purge": "data_purge",
+    "minimise": "data_minimise",
 }
 """The commands and the module of each, where `<command>_command` is the one."""
 

@@ -17,7 +17,7 @@ _NAMING = {
     "name", "names", "surname", "surnames", "firstname", "lastname", "forename", "fullname", "nickname", "username", "email",
     "emails", "mail", "phone", "telephone", "phonenumber", "mobile", "fax", "address", "addresses", "street", "birth", "birthday",
     "birthdate", "birthplace", "born", "dob", "ssn", "iban", "bic", "passport", "zip", "zipcode", "postcode", "postal", "person",
-    "personal", "ip", "card", "account", "photo", "signature", "licence", "license", "plate",
+    "personal", "ip", "photo", "signature", "licence", "license", "plate",
 }  # fmt: skip
 
 

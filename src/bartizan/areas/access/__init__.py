@@ -10,6 +10,6 @@ __getattr__, __dir__ = offers(
         "Limits": "queries",
         "Expiry": "retention",
         "minimise": "minimisation",
-        "Minimised": "minimisation",
+        "Minimised": "column_needs",
     },
 )

@@ -12,7 +12,7 @@ from bartizan.model.findings import Artefact, Finding, Job, Measure, Severity, V
 from bartizan.model.system import Asset, Dataset, Kind, Phase, System, Task
 
 if TYPE_CHECKING:
-    from bartizan.areas.access.minimisation import ColumnNeed, Minimised
+    from bartizan.areas.access.column_needs import ColumnNeed, Minimised
 
 _TASKS = (None, Task.TABULAR_CLASSIFICATION, Task.TABULAR_REGRESSION, Task.FORECASTING, Task.OTHER)
 
@@ -83,7 +83,7 @@ def _test(job: Job, target: Asset) -> Any:
 
 def judged(found: Minimised) -> tuple[Verdict, str, str]:
     """The verdict, the title, and why in a sentence or two."""
-    from bartizan.areas.access.minimisation import Status
+    from bartizan.areas.access.column_needs import Status
 
     mine = [column for column in found.columns if column.personal]
     spare = [column.name for column in mine if column.status is Status.NOT_NEEDED]
@@ -116,7 +116,7 @@ def _few(names: list[str]) -> str:
 
 
 def _finding(job: Job, about: tuple[str, str], target: Asset, found: Minimised, notes: list[str]) -> Finding:
-    from bartizan.areas.access.minimisation import Status
+    from bartizan.areas.access.column_needs import Status
     from bartizan.areas.access.minimisation_picture import picture
 
     verdict, title, why = judged(found)

@@ -14,21 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bartizan.areas.access.column_needs import Importance
 from bartizan.areas.access.retraining import Predict, Question, Rows, Watch
 from bartizan.methods.quick_learner import FEW_VALUES, Matrix, Sort
 from bartizan.methods.scores import Loss, Score, loss
 
 _LEAVES = 40
 _LEARNT = 4000
-
-
-@dataclass(frozen=True)
-class Importance:
-    """What is lost when the column is permuted: `alone`, `together` with its cluster, and among rows `alike` by the other columns."""
-
-    alone: Loss
-    together: Loss
-    alike: Loss
 
 
 @dataclass(frozen=True)

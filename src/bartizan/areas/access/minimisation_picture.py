@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bartizan.areas.access.minimisation import ColumnNeed, Minimised, Status
+from bartizan.areas.access.column_needs import ColumnNeed, Minimised, Status
 from bartizan.methods.charts import Bar, rates
 from bartizan.methods.scores import Loss
 from bartizan.model.beta import normal_quantile
