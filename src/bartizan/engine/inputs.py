@@ -24,6 +24,7 @@ FIELDS = (
     "signed_by",
     "passport",
     "schema",
+    "access",
     "configuration",
 )
 """Fields of a node that may name local files or folders."""

@@ -345,6 +345,7 @@ class Dataset(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     configuration: tuple[str, ...] | None = None  # files that set up where it lies: Terraform, CloudFormation, bucket policies, compose
     passport: str | None = None  # the file that `bartizan data record` wrote
     schema: str | None = None  # the file that says what its columns must be
+    access: str | None = None  # the policy that says who may read what of it, for which purpose
     derived_from: tuple[str, ...] | None = None
 
 

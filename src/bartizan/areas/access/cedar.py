@@ -9,6 +9,7 @@ Cedar itself skips a rule that errs while it is evaluated. Here a decision in wh
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,6 +89,10 @@ class Rules:
             )
             if named is None or action in named:
                 yield id, rule
+
+    def without_purpose(self, action: str) -> tuple[str, ...]:
+        """The permits for `action` that do not ask for which purpose."""
+        return tuple(id for id, rule in self.rules_for(action) if rule.effect == "permit" and not _mentions_purpose(rule.clauses))
 
     def place(self, id: str) -> Place:
         """Where the rule `id` begins."""
@@ -230,6 +235,22 @@ def _attribute_shape(value: Any) -> dict[str, Any]:
     if isinstance(value, list | tuple):
         return {"type": "Set", "element": {"type": "String"}}
     return {"type": "Long"} if isinstance(value, int) else {"type": "String"}
+
+
+def _mentions_purpose(node: Any) -> bool:
+    """Whether `context.purpose` stands anywhere in a typed tree."""
+    open_ones = [node]
+    while open_ones:
+        part = open_ones.pop()
+        if isinstance(part, tuple | frozenset):
+            open_ones.extend(part)
+        elif isinstance(part, Mapping):
+            open_ones.extend(part.values())
+        elif dataclasses.is_dataclass(part):
+            if type(part).__name__ == "GetAttr" and getattr(part, "attr", "") == "purpose":
+                return True
+            open_ones.extend(getattr(part, field.name) for field in dataclasses.fields(part))
+    return False
 
 
 def _guarded(policy: Policy) -> list[int]:

@@ -94,11 +94,12 @@ class View:
 
 
 class Table:
-    """The table at `path`, scanned lazily with the types that `columns` gives to the cells of a text file."""
+    """The table at `path`, scanned lazily with the types that `columns` gives to the cells of a text file; its first `most` rows alone
+    where that is given."""
 
-    def __init__(self, path: Path, columns: Mapping[str, Column]) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, Column], *, most: int | None = None) -> None:
         self.path = path
-        self.frame = scan(path, columns)
+        self.frame = scan(path, columns) if most is None else scan(path, columns).head(most)
         self.types = types_of(self.frame, path)
         if not self.types:
             raise InputError("holds no columns", place=str(path))

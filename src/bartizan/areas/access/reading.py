@@ -58,7 +58,7 @@ def open(
     journal = Journal(rules, path, principal, purpose, Path(log) if log is not None else _log(place))
     try:
         made = view(rules, path, principal, purpose, key=key, extra=extra)
-        _check(made)
+        permitted(made)
         made.frame(made.visible, dt.datetime.now(dt.UTC))  # a mask that does not fit is said now
         journal.opened(made)
     except BartizanError as error:
@@ -136,14 +136,18 @@ class Reader:
         return found
 
     def batches(self, columns: Sequence[str] | None = None, *, rows: int = 65_536) -> Iterator[Any]:
-        """The same in DataFrames of about `rows` rows, in constant memory. Recorded when it begins and, with the number, when it ends."""
+        """The same in DataFrames of about `rows` rows, at least one, in constant memory. Recorded when it begins, and when it ends with the
+        number of rows."""
         names = self._names(columns)
         self._journal.given("batches", json.dumps(names), self._view, names, (), None)
         pl, given = polars(), 0
+        scan = self._scan(names)
         try:
-            for batch in self._scan(names).collect_batches(chunk_size=rows, maintain_order=True):
+            for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
                 given += len(batch)
                 yield batch
+            if not given:
+                yield self._collected(scan.head(0))
         except pl.exceptions.PolarsError as error:
             raise unreadable(self._view.table.path, error) from None
         finally:
@@ -213,8 +217,8 @@ class Reader:
             raise unreadable(self._view.table.path, error) from None
 
 
-def _check(made: View) -> None:
-    """Something has to be permitted, and some row."""
+def permitted(made: View) -> None:
+    """Raises `Refused` where no column is permitted, or no row."""
     who = f"'{made.principal}' for '{made.purpose}'"
     if not made.visible and not made.aggregated:
         why = next((d.why for d in made.decisions if d.why.startswith("a rule errs")), "no rule permits any column")
