@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--label", metavar="COLUMN", help="With --scan: the column with the labels.")
 @click.option("--schema", type=FILE, help="With --scan: judge it by this schema.")
 @click.option("--croissant", type=NewFile(), help="Also write Croissant JSON-LD.")
+@click.option("--fresh", is_flag=True, help="Forget what a run that was stopped had read.")
 @key_options
 @format_option("table", "json")
 def record_command(path: Path, output: Path | None, croissant: Path | None, who: dict[str, Any], form: str, **what: Any) -> int:
@@ -58,7 +59,16 @@ def record_command(path: Path, output: Path | None, croissant: Path | None, who:
     look = dataset_passport.Look(label=what["label"], schema=what["schema"], told=told) if what["scan"] else None
     with progress() as listener:
         made = dataset_passport.record(
-            path, place, key, own=own, ignore=what["ignore"], parents=parents, types=types, look=look, listener=listener
+            path,
+            place,
+            key,
+            own=own,
+            ignore=what["ignore"],
+            parents=parents,
+            types=types,
+            look=look,
+            fresh=what["fresh"],
+            listener=listener,
         )
     if croissant is not None:
         export_to(statement.read(place, key.public), croissant, ())

@@ -27,15 +27,21 @@ COLUMNS = 30
 @click.option("--skip", multiple=True, metavar="CHECK", help="Leave out a check, or an area; repeatable.")
 @click.option("--html", type=NewFile(), help="Also write a page with pictures of what was found.")
 @click.option("-o", "--output", type=NewFile(), help="Write the result to a file.")
+@click.option("--fresh", is_flag=True, help="Forget what a run that was stopped had read.")
 @format_option("table", "json")
-def command(path: Path, skip: tuple[str, ...], output: Path | None, form: str, html: Path | None, **how: Any) -> int:
+def command(path: Path, skip: tuple[str, ...], output: Path | None, form: str, fresh: bool, html: Path | None, **how: Any) -> int:
     """Look at a data set: a folder, csv, jsonl, parquet, text, images. One reading records what it holds, infers its schema and looks for
     personal data; then every other installed check of data sets runs. Ends with 1 where a check fails, with 2 where there is nothing in it.
     What no check looked at is said to be not covered, never to be clean."""
     from bartizan.workflows.dataset_passport import Look, scan
 
     with progress() as listener:
-        found = scan(path, Look(skip=skip, told=told, **how), listener=listener)
+        found = scan(path, Look(skip=skip, told=told, **how), fresh=fresh, listener=listener)
+    if html is not None:
+        from bartizan import __version__
+        from bartizan.renderers.data_scan_html import render
+
+        write(render(found, version=__version__), html)
     said = _json(found) if form == "json" else _table(found)
     write(click.unstyle(said) if output is not None else said, output)
     return 1 if found.failed else 0

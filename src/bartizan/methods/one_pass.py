@@ -8,7 +8,7 @@ all that was taken of it is to be forgotten. Memory must not grow with the rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -61,6 +61,12 @@ class Consumer(Protocol):
     def finish(self) -> None:
         """That file is at its end."""
 
+    def kept(self) -> bytes | None:
+        """What is known of the file that came to its end just now, for `restore`; None where that cannot be written down."""
+
+    def restore(self, place: Path, kept: bytes | None) -> None:
+        """Instead of the other three: the file at `place` was read by an earlier run that was stopped, and `kept` is what was known."""
+
 
 class Guarded:
     """A consumer that may fail without ending the reading for the others: what it raised stands in `error`, and it is handed nothing more.
@@ -88,6 +94,12 @@ class Guarded:
 
     def finish(self) -> None:
         self._call(self._consumer.finish)
+
+    def kept(self) -> bytes | None:
+        return self._consumer.kept() if self.ok else None
+
+    def restore(self, place: Path, kept: bytes | None) -> None:
+        self._call(lambda: self._consumer.restore(place, kept))
 
     def _call(self, step: Callable[[], None]) -> None:
         if not self.ok:
@@ -121,3 +133,11 @@ class Together:
     def finish(self) -> None:
         for consumer in self.consumers:
             consumer.finish()
+
+    def kept(self) -> tuple[bytes | None, ...]:
+        """What each keeps of the file that came to its end just now."""
+        return tuple(consumer.kept() for consumer in self.consumers)
+
+    def restore(self, place: Path, kept: Sequence[bytes | None]) -> None:
+        for consumer, one in zip(self.consumers, kept, strict=True):
+            consumer.restore(place, one)

@@ -5,6 +5,7 @@ Each of them takes part in the same reading and could do without the others; wha
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from bartizan import __version__
 from bartizan.areas.pii import check_personal_data, check_secrets
 from bartizan.areas.quality import check_schema
 from bartizan.engine import unknowns
@@ -25,6 +27,7 @@ from bartizan.model.system import Dataset
 
 if TYPE_CHECKING:
     from bartizan.areas.pii.passing import FilesScan
+    from bartizan.areas.provenance.passport.journal import Journal
     from bartizan.areas.provenance.passport.statement import Details, Parent, Passport
     from bartizan.areas.quality.schema import Schema
     from bartizan.areas.quality.schema_profile import Profiler
@@ -75,14 +78,32 @@ def passport_room(name: str) -> Any:
         raise MissingExtra("data", error.name) from None
 
 
-def read(path: Path, root: Path, wanted: Wanted, *, listener: Listener | None = None) -> Found:
+def journal_of(path: Path, wanted: Wanted, *, fresh: bool = False) -> Journal:
+    """The journal of such a reading, by which a stopped one goes on; `fresh` forgets what an earlier run noted. Raises `MissingExtra`."""
+    passport_room("recording")
+    room = passport_room("journal")
+    purpose = [
+        __version__,
+        str(path.resolve()),
+        wanted.types,
+        wanted.schema is None,
+        wanted.infer,
+        wanted.wants(PERSONAL),
+        wanted.wants(SECRETS),
+    ]
+    folder = hashlib.sha256(msgspec.json.encode([*purpose, sorted(wanted.ignore)])).hexdigest()[:32]
+    found: Journal = room.Journal(room.journals() / folder, fresh=fresh)
+    return found
+
+
+def read(path: Path, root: Path, wanted: Wanted, journal: Journal, *, listener: Listener | None = None) -> Found:
     """Read the data at `path` once; names in answers are relative to `root`. Raises what `recording.record` raises."""
     room = passport_room("recording")
     parts = _Parts(path, root, wanted)
     broken: list[InputError] | None = None if wanted.strict or path.is_file() else []
     made, details = room.record(
         path, at=now(), own=wanted.own, ignore=wanted.ignore, parents=wanted.parents, types=wanted.types, listener=listener,
-        consumers=parts.consumers, broken=broken,
+        consumers=parts.consumers, broken=broken, journal=journal,
     )  # fmt: skip
     schemas, why = parts.schemas()
     return Found(made, details, schemas, why, parts.answered(), tuple(broken or ()))
@@ -113,7 +134,8 @@ class _Parts:
 
         wanted = self._wanted
         if wanted.wants(PERSONAL) or wanted.wants(SECRETS):
-            self._scan = FilesScan(root)
+            finder = check_personal_data.reader_of("auto", wanted.seconds) if wanted.wants(PERSONAL) else None
+            self._scan = FilesScan(root, finder=finder)
         if wanted.schema is not None and wanted.wants(SCHEMA):
             self._rules = load(wanted.schema)
             self._gate = Gate(self._rules)
@@ -131,8 +153,19 @@ class _Parts:
         guard = self._guards[self._profiler]
         if not guard.ok:
             return {}, f"took more than {self._wanted.seconds:g} s" if guard.late else str(guard.error)
+        if self._profiler.partial:
+            return self._again()
         found = self._profiler.schemas()
         return found, "" if found else "there is no table with a row"
+
+    def _again(self) -> tuple[Mapping[Path, Any], str]:
+        """The schema by a reading of its own, because an earlier run had read some of the files."""
+        from bartizan.areas.quality.schema_infer import infer
+
+        try:
+            return {self._path.resolve(): infer(self._path)}, ""
+        except BartizanError as error:
+            return {}, str(error)
 
     def answered(self) -> dict[str, Answered]:
         """The answers by check; one that failed on the way is left to the check itself, one that took too long is not."""
@@ -153,7 +186,8 @@ class _Parts:
     def _personal(self, job: Job) -> Iterable[Finding]:
         assert self._scan is not None
         assert isinstance(job.subject, Dataset)
-        return check_personal_data.findings(job, job.subject, self._scan.maps, self._scan.skipped, **job.parameters)
+        tolerance = job.parameters.get("tolerance", 0.0)
+        return check_personal_data.findings(job, job.subject, self._scan.maps, self._scan.skipped, tolerance=float(tolerance))
 
     def _secrets(self, job: Job) -> Iterable[Finding]:
         assert self._scan is not None

@@ -23,7 +23,7 @@ from bartizan.model.checks import Check
 from bartizan.model.errors import InputError, MissingExtra, one_line
 from bartizan.model.findings import Budget, Finding, Job, Verdict
 from bartizan.model.system import Appetite, Asset, Dataset, Kind, Stage, System, Task
-from bartizan.workflows.data_reading import Answered, Found, Wanted, answer, read
+from bartizan.workflows.data_reading import Answered, Found, Wanted, answer, journal_of, read
 from bartizan.workflows.data_reading import passport_room as passport_room
 
 if TYPE_CHECKING:
@@ -99,23 +99,25 @@ def record(
     parents: tuple[Parent, ...] = (),
     types: Mapping[str, str] | None = None,
     look: Look | None = None,
+    fresh: bool = False,
     listener: Listener | None = None,
 ) -> Passport:
     """Record the data at `path`, sign with `key` and write the passport to `place`; raises what `recording.record` raises.
 
-    With `look` the passport also holds what every check says of the data.
+    With `look` the passport also holds what every check says of the data. A run that was stopped goes on where it was; `fresh` starts anew.
     """
     mine = (place, statement.details_path(place), *own)
     look_at = look or Look(skip=("pii", "quality"))
     wanted = _wanted(look_at, own=mine, ignore=tuple(ignore), parents=parents, types=dict(types or {}))
     node, root = _node(path, look_at)
-    found = read(path, root, wanted, listener=listener)
-    made, details = found.passport, found.details
-    if look is not None:
-        said = _lines(node, root, look, found.answered)
-        answers = tuple(Answer(area=a.area, check=a.check, verdict=a.verdict, title=a.title) for a in said)
-        made, details = statement.with_answers(made, details, answers)
-    statement.write(place, made, details, key)
+    with journal_of(path, wanted, fresh=fresh) as journal:
+        found = read(path, root, wanted, journal, listener=listener)
+        made, details = found.passport, found.details
+        if look is not None:
+            said = _lines(node, root, look, found.answered)
+            answers = tuple(Answer(area=a.area, check=a.check, verdict=a.verdict, title=a.title) for a in said)
+            made, details = statement.with_answers(made, details, answers)
+        statement.write(place, made, details, key)
     return made
 
 
@@ -129,25 +131,23 @@ def parent(path: Path, by: Path | None, key: PublicKey | None = None) -> Parent:
     return Parent(name=passport.name, passport=passport.id, content=passport.content.root, transformation=made, by=name)
 
 
-def scan(path: Path, look: Look, *, listener: Listener | None = None) -> DataScan:
-    """Look at the data at `path`: what it holds, and what every installed check of data sets says of it. Raises `InputError` where `path`
-    cannot be read."""
+def scan(path: Path, look: Look, *, fresh: bool = False, listener: Listener | None = None) -> DataScan:
+    """Look at the data at `path`: what it holds, and what every installed check of data sets says of it. A run that was stopped goes on
+    where it was; `fresh` starts anew. Raises `InputError` where `path` cannot be read or holds nothing."""
     node, root = _node(path, look)
+    wanted = _wanted(look, strict=False, infer=True)
     try:
-        found = read(path, root, _wanted(look, strict=False, infer=True), listener=listener)
+        journal = journal_of(path, wanted, fresh=fresh)
     except MissingExtra as error:
         lacking = Line(area="provenance", check="passport", verdict=None, title=f"not covered: {error}")
         return DataScan(path=str(path), passport=None, details=None, lines=tuple(_ordered([lacking, *_lines(node, root, look, {})])))
-    if not found.passport.content.rows:
-        raise InputError("holds no row", place=str(path), cure="name a file or folder with data in it")
-    said = [*_recorded(path, found), *(_inferred(path, found) if look.schema is None else ())]
-    return DataScan(
-        path=str(path),
-        passport=found.passport,
-        details=found.details,
-        lines=tuple(_ordered([*said, *_lines(node, root, look, found.answered)])),
-        schemas=_dumped(path, found),
-    )
+    with journal:
+        found = read(path, root, wanted, journal, listener=listener)
+        if not found.passport.content.rows:
+            raise InputError("holds no row", place=str(path), cure="name a file or folder with data in it")
+        said = [*_recorded(path, found), *(_inferred(path, found) if look.schema is None else ())]
+        lines = tuple(_ordered([*said, *_lines(node, root, look, found.answered)]))
+    return DataScan(path=str(path), passport=found.passport, details=found.details, lines=lines, schemas=_dumped(path, found))
 
 
 def _wanted(look: Look, **more: Any) -> Wanted:

@@ -8,25 +8,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bartizan.adapters.files import shown
 from bartizan.areas.pii.columns import Column, ColumnScan
 from bartizan.areas.pii.files import LINES
 from bartizan.methods.one_pass import Batch, Form
 
 if TYPE_CHECKING:
-    from bartizan.areas.pii.names import NameFinder
+    from bartizan.areas.pii.reading import Reader
 
 LONG = 1 << 20
 """Characters of a line beyond which it is read in pieces, cut between words where there are some."""
 
 
 class FilesScan:
-    """Takes part in a reading: `maps` are the columns of each file by its name below `root`, `skipped` the files that hold no text."""
+    """Takes part in a reading: `maps` are the columns of each file by its name below `root`, `skipped` the files that hold no text.
 
-    def __init__(self, root: str | Path, *, finder: NameFinder | None = None) -> None:
+    `finder` reads texts for names, within its budget for all files together.
+    """
+
+    def __init__(self, root: str | Path, *, finder: Reader | None = None) -> None:
         self.maps: dict[str, dict[str, Column]] = {}
         self.skipped: list[str] = []
         self._root, self._finder = root, finder
+        self._last: dict[str, Column] | None = None
         self._now: tuple[str, Form, ColumnScan] | None = None
 
     def begin(self, place: Path, form: Form, schema: Any) -> None:  # noqa: ARG002 - the columns are in the batches
@@ -47,11 +53,25 @@ class FilesScan:
         assert self._now is not None
         name, form, scan = self._now
         self._now = None
-        if form is Form.OPAQUE:
+        found = scan.finish() if form is not Form.OPAQUE else None
+        self._note(name, {LINES: found[""]} if found is not None and form is Form.LINES and "" in found else found)
+
+    def _note(self, name: str, columns: dict[str, Column] | None) -> None:
+        self._last = columns
+        if columns is None:
             self.skipped.append(name)
-            return
-        found = scan.finish()
-        self.maps[name] = {LINES: found[""]} if form is Form.LINES and "" in found else found
+        else:
+            self.maps[name] = columns
+
+    def kept(self) -> bytes:
+        """The columns of the file that came to its end just now; no value is in them."""
+        return msgspec.json.encode(self._last)
+
+    def restore(self, place: Path, kept: bytes | None) -> None:
+        """A file that was read by an earlier run. Raises `ValueError` where that kept nothing."""
+        if kept is None:
+            raise ValueError("an earlier run kept nothing of a file")
+        self._note(shown(self._root, place), msgspec.json.decode(kept, type=dict[str, Column] | None))
 
 
 def _values(batch: Batch, number: int) -> Any:

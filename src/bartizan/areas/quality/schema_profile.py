@@ -24,6 +24,8 @@ class Profiler:
         self._pl = polars()
         self._tables: dict[tuple[str, ...], tuple[Path, _Table]] = {}
         self.empty: list[Path] = []
+        self.partial = False
+        """Were files left out, because an earlier run had read them?"""
         self._now: tuple[Path, _Table] | None = None
 
     def begin(self, place: Path, form: Form, schema: Any) -> None:
@@ -47,6 +49,13 @@ class Profiler:
         _, before = self._tables.setdefault(table.key, (place, table))
         if before is not table:
             before.merge(table)
+
+    def kept(self) -> None:
+        """Nothing: see `partial`."""
+
+    def restore(self, place: Path, kept: bytes | None) -> None:  # noqa: ARG002 - nothing was kept
+        """A file that was read by an earlier run."""
+        self.partial = True
 
     def schemas(self) -> dict[Path, Schema]:
         """A schema for each kind of table, by the first file of that kind; those without a row, which are in `empty`, have none."""

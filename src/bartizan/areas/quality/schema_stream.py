@@ -63,6 +63,13 @@ class Gate:
             self._parts.append(self._now)
         self._now = None
 
+    def kept(self) -> None:
+        """Nothing: where an earlier run read files, the table is read again."""
+
+    def restore(self, place: Path, kept: bytes | None) -> None:  # noqa: ARG002 - nothing was kept
+        """A file that was read by an earlier run."""
+        self._again = True
+
     def verdict(self, path: Path) -> Verdict:
         """The verdict on the table at `path`, which was read; without values of its cells. Raises what `gate` raises."""
         found = None if self._again or len({(p.names, p.text) for p in self._parts}) != 1 else self._held()

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bartizan.areas.provenance.passport.formats import format_of
+from bartizan.areas.provenance.passport.journal import Hashes
 from bartizan.areas.provenance.passport.reading import NoColumns, Table, Widened
-from bartizan.areas.provenance.passport.row_set import RowSet
 from bartizan.areas.provenance.passport.rows import Rows
 from bartizan.areas.provenance.passport.source import Source
 from bartizan.areas.provenance.passport.statement import FileRecord
@@ -35,7 +35,7 @@ NO_TEXT = frozenset(
 
 
 def file_record(
-    name: str, place: Path, digest: Digest, into: RowSet, types: Mapping[str, Any], told: Told | None = None, *, whole: bool = False
+    name: str, place: Path, digest: Digest, into: Hashes, types: Mapping[str, Any], told: Told | None = None, *, whole: bool = False
 ) -> FileRecord:
     """The record of a file that was hashed already; the hashes of its rows go `into` the set. With `whole` it is one row, whatever its
     name says. Raises `Refused` where the file changed since, `InputError` where it cannot be read."""
@@ -48,7 +48,7 @@ def file_record(
     return made(digest)
 
 
-def table_record(name: str, table: Table, digest: Digest, into: RowSet) -> FileRecord:
+def table_record(name: str, table: Table, digest: Digest, into: Hashes) -> FileRecord:
     """The record of a file that was hashed already and is read as `table` says. Raises as `file_record`."""
     made = _table(name, table, into, Together(()), None)
     if stamp(table.path.stat()) != digest.stamp:
@@ -57,7 +57,7 @@ def table_record(name: str, table: Table, digest: Digest, into: RowSet) -> FileR
 
 
 def read_file(
-    name: str, source: Source, into: RowSet, types: Mapping[str, Any], consumers: Together, told: Told | None = None
+    name: str, source: Source, into: Hashes, types: Mapping[str, Any], consumers: Together, told: Told | None = None
 ) -> FileRecord:
     """The record of the file behind `source`, from one reading in which `consumers` take part. Raises as `file_record`."""
     kind, packed = _format(name, source.path)
@@ -71,7 +71,7 @@ def read_file(
     return made(digest)
 
 
-def as_one(name: str, digest: Digest, into: RowSet) -> FileRecord:
+def as_one(name: str, digest: Digest, into: Hashes) -> FileRecord:
     """The record of a file that counts as one row."""
     leaf = leaf_hash(b"file" + bytes.fromhex(digest.hex))
     into.add(leaf)
@@ -96,7 +96,7 @@ def _changed(name: str) -> Refused:
     return Refused("was changed while it was read", place=name, cure="stop what writes to it and try again")
 
 
-def _table(name: str, table: Table, into: RowSet, consumers: Together, told: Told | None) -> Callable[[Digest], FileRecord]:
+def _table(name: str, table: Table, into: Hashes, consumers: Together, told: Told | None) -> Callable[[Digest], FileRecord]:
     """Read all rows; what comes back makes the record once the digest is known."""
     into.mark()
     given = frozenset(table.types)
@@ -121,7 +121,7 @@ def _table(name: str, table: Table, into: RowSet, consumers: Together, told: Tol
     return made
 
 
-def _rows(table: Table, into: RowSet, consumers: Together, told: Told | None) -> tuple[Table, Rows]:
+def _rows(table: Table, into: Hashes, consumers: Together, told: Told | None) -> tuple[Table, Rows]:
     """All rows of `table`, from the start again where columns prove to be of wider types."""
     while True:
         rows: Rows | None = None

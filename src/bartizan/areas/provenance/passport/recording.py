@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from bartizan import __version__
 from bartizan.areas.provenance.passport.formats import format_of, logical_name
+from bartizan.areas.provenance.passport.journal import Entry, Journal
 from bartizan.areas.provenance.passport.one_file import as_one, file_record, is_opaque, read_file
 from bartizan.areas.provenance.passport.row_set import RowSet
 from bartizan.areas.provenance.passport.rows import row_hashes
@@ -30,6 +31,9 @@ from bartizan.model.errors import InputError, Refused, UnknownName
 
 TREE = "sha256"
 
+TOGETHER = 256
+"""Files without rows that are hashed by threads at a time."""
+
 
 def record(
     path: Path,
@@ -43,12 +47,14 @@ def record(
     listener: Listener | None = None,
     consumers: Iterable[Consumer] = (),
     broken: list[InputError] | None = None,
+    journal: Journal | None = None,
 ) -> tuple[Passport, Details]:
     """The passport of the file or folder `path` as it is now, not signed, from one reading in which `consumers` take part.
 
     `at` is the time that it says (RFC 3339), `own` are files that do not count (the passport itself), `types` are Arrow types by column
-    for csv files. With `broken` a table that cannot be read counts as one row, and what is wrong with it is added there. Raises `Refused`
-    for links and for a file that changes meanwhile, `InputError` for what cannot be read, `MissingExtra`.
+    for csv files. With `broken` a table that cannot be read counts as one row, and what is wrong with it is added there. With a `journal`
+    a reading that was stopped goes on where it was. Raises `Refused` for links and for a file that changes meanwhile, `InputError` for
+    what cannot be read, `MissingExtra`.
     """
     left_out = sorted({*ignore, *GIT, *_inside(path.resolve(), own)}) if path.is_dir() else []
     found = listing(path, ignore=left_out)
@@ -58,7 +64,7 @@ def record(
         raise InputError("holds no file", place=str(path))
     known = {column: arrow_type(kind) for column, kind in (types or {}).items()}
     with RowSet() as rows:
-        records = _Reading(found, rows, known, Together(consumers), listener, broken).records()
+        records = _Reading(found, rows, known, Together(consumers), listener, broken, journal).records()
         _all_there(known, records)
         made = assembled(name or found.root.name or "data", at, records, rows.root().hex(), parents)
     details = Details(files=records, parents=parents, ignored=tuple(left_out))
@@ -76,26 +82,61 @@ class _Reading:
         consumers: Together,
         listener: Listener | None,
         broken: list[InputError] | None,
+        journal: Journal | None,
     ) -> None:
         self._files, self._follow = found.files, not found.root.is_dir()
         self._into, self._types, self._consumers, self._broken = into, types, consumers, broken
         self._told = listener
-        self._size = sum(_size(place) for place in found.files.values()) if listener is not None else 0
-        self._done = self._rows = 0
+        self._size = sum(_size(place) for place in found.files.values()) if listener is not None or journal is not None else 0
+        self._done = self._rows = self._known = 0
+        self._journal = journal or Journal(Path())
+        if journal is not None:
+            journal.begin(len(found.files), self._size)
 
     def records(self) -> tuple[FileRecord, ...]:
         """The record of each file, in the order of the listing."""
-        opaque = {name: place for name, place in self._files.items() if self._by_bytes_alone(name, place)}
         made: dict[str, FileRecord] = {}
-        for name, digest in digests_of(opaque, tree=TREE, follow=self._follow).items():
-            self._consumers.begin(opaque[name], Form.OPAQUE, None)
+        opaque: list[str] = []
+        for number, (name, place) in enumerate(self._files.items()):
+            entry = self._journal.found(name, place)
+            if entry is not None:
+                made[name] = self._restored(entry, place)
+            elif self._by_bytes_alone(name, place):
+                opaque.append(name)
+                if len(opaque) == TOGETHER:
+                    made |= self._hashed(opaque, number)
+                    opaque = []
+            else:
+                made[name] = self._one(name, place, number)
+        made |= self._hashed(opaque, len(self._files) - 1)
+        return tuple(made[name] for name in self._files)
+
+    def _restored(self, entry: Entry, place: Path) -> FileRecord:
+        """The record of a file that an earlier run read."""
+        if entry.start < 0:
+            self._into.add(bytes.fromhex(entry.record.root))
+        for piece in self._journal.hashes(entry):
+            self._into.add(piece)
+        self._consumers.restore(place, entry.kept)
+        self._done += entry.record.size
+        self._known += entry.record.size
+        self._rows += entry.record.rows
+        return entry.record
+
+    def _hashed(self, names: list[str], number: int) -> dict[str, FileRecord]:
+        """The records of files that count as one row each and are read by nobody."""
+        places = {name: self._files[name] for name in names}
+        made = {}
+        for name, digest in digests_of(places, tree=TREE, follow=self._follow).items():
+            self._consumers.begin(places[name], Form.OPAQUE, None)
             self._consumers.finish()
             made[name] = as_one(name, digest, self._into)
+            self._journal.note(places[name], digest.stamp, made[name], None, self._consumers.kept())
             self._done += digest.size
-        for number, (name, place) in enumerate(self._files.items()):
-            if name not in opaque:
-                made[name] = self._one(name, place, number)
-        return tuple(made[name] for name in self._files)
+            self._rows += 1
+        if names and self._told is not None:
+            self._told(Progress(names[-1], number, len(self._files), self._rows, self._done, self._size, self._known))
+        return made
 
     def _by_bytes_alone(self, name: str, place: Path) -> bool:
         kind, _ = format_of(place.name if name == WHOLE else name)
@@ -104,17 +145,20 @@ class _Reading:
     def _one(self, name: str, place: Path, number: int) -> FileRecord:
         with Source(place, tree=TREE, follow=self._follow) as source:
             told = None if self._told is None else lambda rows: self._tell(name, number, rows, source)
-            self._into.mark()
+            copied = self._journal.copied(self._into)
+            copied.mark()
             try:
-                made = read_file(name, source, self._into, self._types, self._consumers, told)
+                made = read_file(name, source, copied, self._types, self._consumers, told)
             except InputError as error:
                 if self._broken is None:
                     raise
                 self._broken.append(error)
-                self._into.rewind()
+                copied.rewind()
                 self._consumers.begin(place, Form.OPAQUE, None)
                 self._consumers.finish()
-                made = as_one(name, source.digest(), self._into)
+                made = as_one(name, source.digest(), copied)
+            else:
+                self._journal.note(place, source.digest().stamp, made, copied, self._consumers.kept())
             self._done += source.size
             self._rows += made.rows
             return made
@@ -122,7 +166,7 @@ class _Reading:
     def _tell(self, name: str, number: int, rows: int, source: Source) -> None:
         if self._told is not None:
             done = self._done + min(source.read, source.size)
-            self._told(Progress(name, number, len(self._files), self._rows + rows, done, self._size))
+            self._told(Progress(name, number, len(self._files), self._rows + rows, done, self._size, self._known))
 
 
 def _size(place: Path) -> int:

@@ -1,7 +1,7 @@
 """The rows of a data set as a set: buckets of sorted row hashes under a Merkle tree, so that it can be proved that a row is not there.
 
 A row's bucket is given by the first bits of its hash; there are as many buckets as keep about 128 rows in each. A proof shows one whole
-bucket. Memory is bounded: beyond a million rows the hashes go to 256 files of a temporary folder, by their first byte.
+bucket. Memory is bounded: beyond a million rows the hashes go to 256 temporary files, by their first byte.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
-from pathlib import Path
 from types import TracebackType
 from typing import IO
 
@@ -106,10 +105,13 @@ class RowSet:
             each = 1 << (bits - 8)
             yield from _split(file.read(), range(number * each, (number + 1) * each), bits)
 
+    def _unnamed(self) -> IO[bytes]:
+        """A temporary file that no kill leaves behind."""
+        return self._closing.enter_context(tempfile.TemporaryFile())
+
     def _spill(self) -> None:
         if not self._parts:
-            folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="bartizan-rows-")))
-            self._parts = [self._closing.enter_context((folder / f"{n:02x}").open("w+b")) for n in range(PARTS)]
+            self._parts = [self._unnamed() for _ in range(PARTS)]
         if self._mark is not None and self._before is None:
             self._before = bytes(self._held[: self._mark[1]]), [file.tell() for file in self._parts]
         held = np.frombuffer(bytes(self._held), np.uint8).reshape(-1, 32)
