@@ -162,22 +162,21 @@ class _Run:
     def _read_back(self, record: FileRecord, written: Path, reading: Any) -> FileRecord:
         """The record of the new file, after comparing it row for row with what was to stay. Raises `Refused`."""
         one_file, tables, removal = passport_room("one_file"), passport_room("reading"), passport_room("removal")
-        made: FileRecord = one_file.table_record(record.name, reading.table(written), _digest(written), removal.Nowhere())
+        digest, order = _digest(written), removal.InOrder()
+        made: FileRecord = one_file.table_record(record.name, reading.table(written), digest, order)
         same = made.schema == record.schema or not reading.kept
-        if not same or (made.rows, made.root) != (reading.kept, reading.kept_root()):
+        if not same or (made.rows, order.hex()) != (reading.kept, reading.stayed()):
             cure = "it is written in an unusual way; write it anew, as parquet say, and record that"
             raise Refused("cannot be written without some rows so that the others stay the same", place=record.name, cure=cure)
         kind, _, packed = record.format.partition("+")
         if kind != "jsonl":
             return made
-        plain: FileRecord = one_file.table_record(
-            record.name, tables.Table(written, kind, packed or None), _digest(written), removal.Nowhere()
-        )
+        plain: FileRecord = one_file.table_record(record.name, tables.Table(written, kind, packed or None), digest, removal.InOrder())
         if plain.schema == record.schema:
             return made
         self.left.rewind()  # read by itself the file has other types now, and its rows other hashes
         self.retyped.append(record.name)
-        again: FileRecord = one_file.table_record(record.name, tables.Table(written, kind, packed or None), _digest(written), self.left)
+        again: FileRecord = one_file.table_record(record.name, tables.Table(written, kind, packed or None), digest, self.left)
         return again
 
     def _stays(self, record: FileRecord) -> bool:

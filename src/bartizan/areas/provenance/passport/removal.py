@@ -1,8 +1,8 @@
 """Rows that leave a data set: read as they were recorded, hashed, told apart, and proved to be gone from what is left.
 
-Nothing here writes data. Each file is read once more under the types of its record, so that a row has the hash that it had; what the record
-says is compared on the way, and what stays is hashed in its order, so that the file that somebody writes without the rows can be compared
-row for row.
+Nothing here writes data. Each file is read once more under the types of its record, so that a row has the hash that it had; its bytes are
+compared with the record first, and what stays is hashed in its order, so that the file which somebody writes without the rows can be
+compared row for row.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import numpy.typing as npt
 from bartizan.areas.provenance.passport import encoding
 from bartizan.areas.provenance.passport.proving import Absence
 from bartizan.areas.provenance.passport.reading import Table, Widened
-from bartizan.areas.provenance.passport.recording import arrow_type
+from bartizan.areas.provenance.passport.recording import TREE, arrow_type
 from bartizan.areas.provenance.passport.row_set import RowSet, bits_for, bucket_of
 from bartizan.areas.provenance.passport.rows import row_hashes
 from bartizan.areas.provenance.passport.statement import FileRecord
-from bartizan.areas.provenance.passport.trees import BlockTree, joined_root
+from bartizan.areas.provenance.signing.hashing import digests_of
+from bartizan.areas.provenance.signing.names import WHOLE
+from bartizan.areas.provenance.signing.opening import stamp
 from bartizan.evidence.merkle import node_hash
 from bartizan.model.errors import Refused
 
@@ -78,28 +80,31 @@ class Pass:
 
     def __init__(self, record: FileRecord, place: Path, choose: Choose, removed: Removed, left: RowSet) -> None:
         self._record, self._place, self._choose, self._removed, self._left = record, place, choose, removed, left
-        self._old, self._new = BlockTree(), BlockTree()
-        self.gone = 0
+        self._order = InOrder()
+        self.gone = self.kept = 0
         self._schema: Any = None
 
     def masks(self) -> Iterator[Mask]:
         """Which rows go, batch by batch; at the end raises `Refused` where the rows are not those of the record."""
+        digest = digests_of({WHOLE: self._place}, tree=TREE, follow=True)[WHOLE]
+        if digest.hex != self._record.sha256:
+            raise changed(self._record.name)
         kind, _, packed = self._record.format.partition("+")
         schema = self._record.schema
         self._left.mark()
         table = Table(self._place, kind, packed or None, types_of(self._record))
         for batch in table.batches():
             joined = row_hashes(encoding.columns_of(batch.columns), batch.num_rows)
-            self._old.add(joined)
             mask = self._choose(batch, joined)
             hashes = np.frombuffer(joined, "V32")
             kept = hashes[~mask].tobytes() if mask.any() else joined
             self._removed.add(hashes[mask].tobytes(), schema)
             self._left.add(kept)
-            self._new.add(kept)
+            self._order.add(kept)
             self.gone += int(mask.sum())
+            self.kept += len(kept) // 32
             yield mask
-        if joined_root(b"".join(self._old.close())).hex() != self._record.root:
+        if self.gone + self.kept != self._record.rows or stamp(self._place.stat()) != digest.stamp:
             raise changed(self._record.name)
         self._schema = table.schema
 
@@ -111,21 +116,29 @@ class Pass:
             return table
         return table.again(Widened({field.name: field.type for field in self._schema}))
 
-    @property
-    def kept(self) -> int:
-        """Rows that stay."""
-        return self._new.size
-
-    def kept_root(self) -> str:
-        """The root over the rows that stay, in their order."""
-        return joined_root(b"".join(self._new.close())).hex()
+    def stayed(self) -> str:
+        """A digest of the rows that stay, in their order: that of an `InOrder` which the new file was read into."""
+        return self._order.hex()
 
 
-class Nowhere(RowSet):
-    """A set that keeps nothing: for reading a file back whose rows are known already."""
+class InOrder(RowSet):
+    """Takes row hashes as a set does, and keeps nothing but a digest of them in their order: for reading a file back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sum = hashlib.sha256()
 
     def add(self, joined: bytes) -> None:
-        """Pass over row hashes."""
+        """Take in row hashes, one after the other."""
+        self._sum.update(joined)
+
+    def rewind(self) -> None:
+        """Begin again: a file is read into it alone."""
+        self._sum = hashlib.sha256()
+
+    def hex(self) -> str:
+        """The digest."""
+        return self._sum.hexdigest()
 
 
 def changed(name: str) -> Refused:
@@ -184,4 +197,4 @@ def _steps(levels: list[list[bytes]], index: int) -> Iterator[bytes]:
         index //= 2
 
 
-__all__ = ["Choose", "Mask", "Nowhere", "Pass", "Removed", "absences", "changed", "types_of"]
+__all__ = ["Choose", "InOrder", "Mask", "Pass", "Removed", "absences", "changed", "types_of"]
