@@ -122,3 +122,56 @@ def test_an_interrupted_command_says_how_to_go_on() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert "run the same command again to go on" in done.stderr
+
+
+@pytest.mark.parametrize("eps", ["inf", "-inf", "nan", "1e300", "0", "-1"])
+@pytest.mark.parametrize("method", ["compression", "sanitisation"])
+def test_a_radius_is_finite_and_greater_than_nothing(method: str, eps: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--sanitiser", "median:3"] if method == "sanitisation" else []
+    assert run(["harden", method, str(folder), "--eps", eps, *more]) == 2
+    said = capsys.readouterr().err
+    assert "--eps" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("seconds", ["-1", "-99999999999999", "later", "1e9", "99999999999999999"])
+def test_a_date_before_1970_is_no_source_date(seconds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bartizan.model.errors import InputError
+    from bartizan.workflows import register
+
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)
+    with pytest.raises(InputError, match="seconds since 1970"):
+        register.now()
+
+
+@pytest.mark.parametrize("components", [5, "none", {"name": "x"}, [5], True])
+def test_a_bill_whose_parts_are_no_list_is_damaged_and_not_unchanged(
+    components: object, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.json").write_text(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components}))
+    (folder / "b.json").write_text(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6"}))
+    assert run(["bom", "diff", "a.json", "b.json"]) == 2
+    told = capsys.readouterr().err
+    assert "a.json" in told
+    assert "is damaged" in told
+    assert len(told.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["{}", "about: {}", "rules: []"])
+@pytest.mark.parametrize("command", [["show", "p.yaml"], ["diff", "p.yaml", "p.yaml"]])
+def test_what_allows_and_denies_nothing_is_no_policy(
+    command: list[str], text: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "p.yaml").write_text(text)
+    assert run(["policy", *command]) == 2
+    assert "is no policy" in capsys.readouterr().err
+
+
+def test_a_dict_is_refused_as_skops_without_loading_scikit_learn(folder: Path) -> None:
+    code = (
+        "import sys; from bartizan.cli.app import run; r = run(['convert', 'in/a.pkl', '-o', 'a.skops']); "
+        "assert r == 2, r; assert 'sklearn' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "no estimator of scikit-learn" in done.stderr

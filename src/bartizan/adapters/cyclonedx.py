@@ -33,7 +33,12 @@ def read_bill(path: Path) -> Bill:
 
 
 def _tables(value: object) -> list[Json]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    """The objects of a list; nothing for None. Raises `TypeError` for anything else, which would hide what the bill holds."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise TypeError(f"{one_line(json.dumps(value), 40)} stands where a list of objects belongs")
+    return value
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bartizan.cli.anonymise import command as anonymise
-from bartizan.cli.options import format_option, project_argument
+from bartizan.cli.options import Radius, format_option, project_argument
 
 if TYPE_CHECKING:
     from bartizan.workflows.harden import Report, Wanted
@@ -33,7 +33,7 @@ def of_a_model(method: Callable[..., Report]) -> Callable[..., int]:
 
     @project_argument
     @click.option("--asset", metavar="ID", help="Which declared model; needed where there are several.")
-    @click.option("--eps", type=float, help="Radius of the attack. Default: that of the white-box check, as the manifest sets it.")
+    @click.option("--eps", type=Radius(), help="Radius of the attack. Default: that of the white-box check, as the manifest sets it.")
     @click.option("--norm", type=click.Choice(["linf", "l2"]), help="Norm of the radius. Default: as for --eps.")
     @click.option("--rows", type=click.IntRange(1), default=500, show_default=True, help="Most test inputs that are attacked.")
     @click.option("--tolerance", type=click.FloatRange(0, 0.99), default=0.02, show_default=True, help="Robust accuracy that may be lost.")

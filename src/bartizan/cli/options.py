@@ -14,6 +14,10 @@ from bartizan.model.errors import InputError, one_line
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+MAX_RADIUS = 1e9
+"""Greatest radius of an attack, in units of the inputs: beyond it numbers of single precision mean nothing."""
+
+
 class NewFile(click.Path):
     """A file that a command will write. Its folder must be there, so that no long work ends in nothing; what is there and no plain file,
     such as a pipe or `/dev/null`, is written to by none that puts a whole file in its place."""
@@ -32,6 +36,20 @@ class NewFile(click.Path):
         except OSError as error:
             self.fail(f"'{path}': {error.strerror}", param, ctx)
         return path
+
+
+class Radius(click.FloatRange):
+    """A finite number greater than 0: the radius of an attack."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, MAX_RADIUS, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Fails for one that is none (nan), which is neither below nor above any bound."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail("nan is no radius", param, ctx)
+        return number
 
 
 def project_argument(command: Command) -> Command:

@@ -35,7 +35,10 @@ def now() -> dt.datetime:
     if fixed is None:
         return dt.datetime.now(dt.UTC)
     try:
-        return dt.datetime.fromtimestamp(int(fixed), dt.UTC)
+        seconds = int(fixed)
+        if seconds < 0:
+            raise ValueError("before 1970")
+        return dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (ValueError, OverflowError, OSError):
         raise InputError(f"SOURCE_DATE_EPOCH is '{fixed}'", cure="set it to seconds since 1970-01-01") from None
 

@@ -45,14 +45,14 @@ def convert(source: Path, target: Path, *, policy: Policy | None = None, force: 
 
 
 def _skops(content: Any, name: str) -> Callable[[str], None]:
+    if isinstance(content, dict | list | tuple | set | str | bytes | int | float) or _is_tensor(content):
+        raise _no_estimator(content, name)  # before scikit-learn is loaded, which takes seconds
     try:
         base, persistence = importlib.import_module("sklearn.base"), importlib.import_module("skops.io")
     except ImportError:
         raise MissingExtra("sklearn", "skops") from None
     if not isinstance(content, base.BaseEstimator):
-        raise InputError(
-            f"holds a {type(content).__name__}, no estimator of scikit-learn", place=name, cure="write tensors as .safetensors"
-        )
+        raise _no_estimator(content, name)
 
     def write(target: str) -> None:
         try:
@@ -61,6 +61,11 @@ def _skops(content: Any, name: str) -> Callable[[str], None]:
             raise Refused(f"cannot be written as skops: {one_line(str(error), 200)}", place=name) from None
 
     return write
+
+
+def _no_estimator(content: Any, name: str) -> InputError:
+    what = f"holds a {type(content).__name__}, no estimator of scikit-learn"
+    return InputError(what, place=name, cure="write tensors as .safetensors")
 
 
 def _tensors(content: Any, name: str) -> tuple[dict[str, Any], list[str]]:

@@ -59,8 +59,10 @@ def load(path: Path) -> Document:
     from bartizan.documents import read
 
     value = read(path).value
-    if not isinstance(value, dict):
-        raise InputError("a policy has 'allow' and 'deny'", place=str(path))
+    if not isinstance(value, dict) or not ("allow" in value or "deny" in value):
+        raise InputError(
+            "is no policy: it has neither 'allow' nor 'deny'", place=str(path), cure="write one: bartizan policy allow PACKAGE"
+        )
     return value
 
 
