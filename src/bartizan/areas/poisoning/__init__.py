@@ -12,6 +12,7 @@ __getattr__, __dir__ = offers(
         "spectral_score": "activations",
         "activation_clusters": "activations",
         "frequent_patches": "patches",
+        "find_trigger_tokens": "trigger_tokens",
         "compare_sources": "source_signs",
         "influence": "row_influence",
         "self_influence": "row_influence",

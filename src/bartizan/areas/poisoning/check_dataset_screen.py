@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bartizan.engine.registry import check
-from bartizan.model.errors import InputError, Place
+from bartizan.model.errors import InputError, Place, one_line
 from bartizan.model.findings import Artefact, Finding, Job, Measure, Severity, Verdict, about_of
 from bartizan.model.statistics import clopper_pearson
 from bartizan.model.system import Dataset, Kind, Phase
@@ -14,12 +14,16 @@ from bartizan.model.system import Dataset, Kind, Phase
 if TYPE_CHECKING:
     from bartizan.adapters.labelled_sets import LabelledSet
     from bartizan.areas.poisoning.screening import Screen
+    from bartizan.areas.poisoning.trigger_tokens import TriggerToken
 
 SHOWN = 50
 """Most rows that a finding names."""
 
 MOST = 50_000
 """Most rows that are screened; of a larger set a sample, since all pairs are compared."""
+
+MOST_TEXTS = 20_000
+"""Most rows that are screened where they hold texts."""
 
 LEAST = 200
 """Fewest rows that are screened."""
@@ -34,28 +38,33 @@ CLEAN_LABEL = "clean-label-backdoor"
     kinds={Kind.DATASET},
     phases={Phase.DATA},
     extra="data",
+    version="2",
     applies=lambda node, _: getattr(node, "label", None) is not None or str(getattr(node, "uri", "")).rpartition(".")[2] in ("npz", ""),
 )
 def dataset_screen(job: Job, target: Dataset) -> Iterator[Finding]:
     """Rows of a labelled set that bear a trigger, and classes whose labels somebody seems to have flipped.
 
     Neighbours vote on each label; what the contradicted rows of a class share beyond chance is a mark, and all rows that bear it are
-    named; pictures are searched for pasted patches, with right labels too. Fails where a mark or a patch is beyond coincidence.
-    Inconclusive where a class is lopsided or the neighbourhood says too little, and for triggers with right labels wherever none is
-    found: most of them no screen of the set can see. What is not covered stands in the finding.
+    named; pictures are searched for pasted patches, with right labels too, and texts for words, phrases and strange characters that give
+    them a label against all that they say otherwise. Fails where a mark, a patch or a trigger word is beyond coincidence. Inconclusive
+    where a class is lopsided or the neighbourhood says too little, and for triggers with right labels wherever none is found: most of
+    them no screen of the set can see. What is not covered stands in the finding.
     """
     from bartizan.adapters.labelled_sets import read_labelled
+    from bartizan.areas.poisoning.deliveries import texts_of, without_sources
     from bartizan.areas.poisoning.screening import screen
     from bartizan.methods.descriptors import of_set
 
-    data = read_labelled(job, target).sample(MOST, job.seed)
+    data = without_sources(read_labelled(job, target)).sample(MOST, job.seed)
+    texts = texts_of(data.frame)
+    data = data if texts is None else data.sample(MOST_TEXTS, job.seed)
     if data.labels is None or data.rows < LEAST or (data.labels < 0).any():
         raise InputError(
             f"holds {data.rows} rows, or rows without label", place=data.name, cure=f"declare {LEAST} rows or more, all labelled"
         )
     if len(set(data.labels.tolist())) < 2 or len(data.classes) > max(50, data.rows // 20):
         raise InputError(f"has {len(data.classes)} labels in {data.rows} rows", place=data.name, cure="declare a label with few classes")
-    found = screen(of_set(data.images, data.frame), data.labels, images=data.images, seed=job.seed)
+    found = screen(of_set(data.images, data.frame), data.labels, images=data.images, texts=texts_of(data.frame), seed=job.seed)
     for threat, asset in about_of(job):
         yield _finding(job, (threat, asset), data, found)
 
@@ -83,7 +92,7 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, found: Screen)
         why=" ".join(_reasons(data, found)),
         remedy=_remedy(verdict, found),
         measures=(Measure(name="rows that bear a mark", value=k / n, low=low, high=high, confidence=job.confidence, n=n, k=k,
-                          unit="share of rows", method="votes of neighbours, shared marks, repeated patches"),),
+                          unit="share of rows", method="votes of neighbours, shared marks, repeated patches, trigger words"),),
         places=_places(data, found),
         artefacts=tuple(_pictures(data, found)),
         details=_details(data, found) | ({"probability_cap": 0.5} if verdict is Verdict.PASS else {}),
@@ -108,6 +117,12 @@ def _reasons(data: LabelledSet, found: Screen) -> Iterator[str]:
             f"{len(patch.rows)} pictures of {data.class_name(patch.label)} that differ elsewhere bear one patch near row {patch.top}, "
             f"column {patch.left}."
         )
+    for token in found.tokens.triggers[:5] if found.tokens is not None else ():
+        doubt = "" if token.scattered else "; they share a subject, so it may be one of its words"
+        yield (
+            f"{len(token.rows)} texts labelled {data.class_name(token.label)} bear {_shown(token)}, and all else that they say speaks for "
+            f"another class in {token.contradicted} of them{doubt}."
+        )
     for label, looks, share in found.lopsided[:3]:
         yield f"{share:.1%} of {data.class_name(label)} look like {data.class_name(looks)}, and hardly any the other way."
     if found.outcome == "cannot tell":
@@ -115,6 +130,12 @@ def _reasons(data: LabelledSet, found: Screen) -> Iterator[str]:
     if data.numbers is not None:
         yield f"A sample of {data.rows} rows was screened."
     yield f"Not covered: {'; '.join(found.not_covered)}."
+
+
+def _shown(token: TriggerToken) -> str:
+    """The mark in words that a screen can show."""
+    name = one_line(token.name.encode("unicode_escape").decode() if not token.name.isprintable() else token.name, 60)
+    return name if token.kind in ("case", "script") else f"the {token.kind} '{name}'"
 
 
 def _remedy(verdict: Verdict, found: Screen) -> str:
@@ -145,10 +166,15 @@ def _details(data: LabelledSet, found: Screen) -> dict[str, object]:
             {"label": data.class_name(p.label), "rows": len(p.rows), "top": p.top, "left": p.left, "windows": p.support}
             for p in found.patches
         ],
+        "tokens": [
+            {"kind": t.kind, "name": _shown(t), "label": data.class_name(t.label), "rows": len(t.rows), "contradicted": t.contradicted,
+             "elsewhere": t.elsewhere, "chance": t.chance, "scattered": t.scattered}
+            for t in (found.tokens.triggers[:10] if found.tokens is not None else ())
+        ],
         "contradicted": round(float(found.votes.contradicted.mean()), 5),
         "covered": list(found.covered),
         "not_covered": list(found.not_covered),
-    }
+    }  # fmt: skip
 
 
 def _pictures(data: LabelledSet, found: Screen) -> Iterator[Artefact]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bartizan.areas.poisoning.deliveries import Deliveries
     from bartizan.areas.poisoning.source_signs import Sign, SourceSigns
 
-MOST = 50_000
+MOST = 20_000
 """Most rows that are compared; of a larger set a sample, since all pairs are compared."""
 
 LEAST = 200
@@ -76,6 +76,7 @@ def _signs(job: Job, given: Deliveries) -> tuple[dict[str, list[bool]], float]:
     """Which rows bear which sign, and how far neighbours tell labels at all."""
     import numpy as np
 
+    from bartizan.areas.poisoning.deliveries import texts_of
     from bartizan.areas.poisoning.screening import screen
     from bartizan.methods.descriptors import of_set
     from bartizan.methods.neighbours import neighbours
@@ -83,7 +84,7 @@ def _signs(job: Job, given: Deliveries) -> tuple[dict[str, list[bool]], float]:
     data = given.data
     assert data.labels is not None
     features = of_set(data.images, data.frame)
-    held = screen(features, data.labels, images=data.images, seed=job.seed)
+    held = screen(features, data.labels, images=data.images, texts=texts_of(data.frame), seed=job.seed)
     distance = neighbours(features, 5).distance
     borne = np.zeros(data.rows, dtype=bool)
     borne[held.suspects] = True

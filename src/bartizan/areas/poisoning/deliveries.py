@@ -1,8 +1,8 @@
-"""A labelled table with the name of who delivered each row: from a column, or from one file for each source in a folder."""
+"""A labelled table with the name of who delivered each row, from a column or from one file for each source; and its running text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ MOST_FILES = 10_000
 """Most files of a folder that are read as one source each."""
 
 
+_WORDS_A_TEXT = 3
 _TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 
 
@@ -66,3 +67,29 @@ def _frame(root: str | Path, path: Path, name: str, column: str) -> tuple[pd.Dat
             "has no column that says who delivered a row", place=name, cure="name it if there is one: poisoning.sources source: COLUMN"
         )
     return frame, told_by
+
+
+def without_sources(data: LabelledSet) -> LabelledSet:
+    """The set without a column that names who delivered a row: that says nothing of what the row is."""
+    column = None if data.frame is None else source_column([str(name) for name in data.frame.columns])
+    if data.frame is None or column is None:
+        return data
+    return replace(data, frame=data.frame.drop(columns=column))
+
+
+def texts_of(frame: pd.DataFrame | None) -> list[str] | None:
+    """What stands in the columns of running text, joined for each row; None where there is no such column.
+
+    Running text has `_WORDS_A_TEXT` words or more in the middle row, and differs in most rows.
+    """
+    if frame is None:
+        return None
+    found = []
+    for name in frame.columns:
+        column = frame[name]
+        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+            continue
+        text = column.map(str).where(column.notna(), "")
+        if float(text.head(2000).str.count(" ").median()) >= _WORDS_A_TEXT - 1 and text.nunique() >= 0.5 * len(text):
+            found.append(text)
+    return ["\n".join(parts) for parts in zip(*found, strict=True)] if found else None

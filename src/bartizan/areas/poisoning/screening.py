@@ -1,10 +1,11 @@
-"""The screen of a set for poison: votes, shared marks, pasted patches and, with a model's activations, its spectrum, in one result.
+"""The screen of a set for poison: votes, shared marks, pasted patches, trigger words and, with activations, their spectrum, in one result.
 
 Each part says what it can see; what none of them sees is listed as not covered. A set in which nothing is found is not called clean.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from bartizan.areas.poisoning.activations import ActivationClusters, activation_clusters, spectral_score
 from bartizan.areas.poisoning.marks import LEAST, STRONG, Mark, shared_marks
 from bartizan.areas.poisoning.patches import LARGEST, Patch, frequent_patches
+from bartizan.areas.poisoning.trigger_tokens import TokenScreen, find_trigger_tokens
 from bartizan.areas.poisoning.votes import Votes, label_votes
 from bartizan.methods.descriptors import pooled
 
@@ -48,6 +50,7 @@ class Screen:
     lopsided: (given label, looks like, share of the given class's rows)
     agreement: share of rows whose neighbours carry their label, above chance
     spectral, clusters: of the activations, where they were given
+    tokens: triggers in the texts, where they were given
     """
 
     outcome: Outcome
@@ -60,6 +63,7 @@ class Screen:
     agreement: float
     spectral: Floats | None
     clusters: ActivationClusters | None
+    tokens: TokenScreen | None
     covered: tuple[str, ...]
     not_covered: tuple[str, ...]
 
@@ -69,12 +73,14 @@ def screen(
     labels: npt.ArrayLike,
     *,
     images: npt.NDArray[np.float32] | None = None,
+    texts: Sequence[str] | None = None,
     activations: npt.ArrayLike | None = None,
     seed: int = 0,
 ) -> Screen:
     """Screen a set of `features` (n, d), in which like things are close (`methods.descriptors.of_set`), with `labels` (n,), from 0.
 
     images: (n, channels, height, width) in 0 to 1, where the rows are pictures
+    texts: of the rows, n, where they have any
     activations: of the last hidden layer of a model trained on this set, (n, h)
     """
     given = np.asarray(labels, dtype=np.int64)
@@ -85,22 +91,28 @@ def screen(
     lopsided, agreement = _lopsided(votes, given), _agreement(votes, given)
     spectral = None if activations is None else spectral_score(activations, given)
     clusters = None if activations is None else activation_clusters(activations, given, seed=seed)
+    tokens = None if texts is None else find_trigger_tokens(texts, given)
     strong = tuple(mark for mark in marks if mark.strength >= STRONG)
-    suspects = np.concatenate([np.zeros(0, np.int64), *(p.rows for p in patches), *(m.bearers for m in strong)])
+    triggers = () if tokens is None else tuple(one for one in tokens.triggers if one.scattered)
+    suspects = np.concatenate(
+        [np.zeros(0, np.int64), *(t.rows for t in triggers), *(p.rows for p in patches), *(m.bearers for m in strong)]
+    )
     suspects = suspects[np.sort(np.unique(suspects, return_index=True)[1])]
-    covered, not_covered = _coverage(images, activations is not None)
+    doubtful = bool(lopsided) or (tokens is not None and bool(tokens.triggers))
+    covered, not_covered = _coverage(images, tokens, agreement, activations is not None)
     return Screen(
-        _outcome(bool(len(suspects)), bool(lopsided), agreement), _score(votes, suspects, spectral), suspects, votes, marks, patches,
-        lopsided, agreement, spectral, clusters, covered, not_covered,
+        _outcome(bool(len(suspects)), doubtful, max(agreement, 0.0 if tokens is None else tokens.agreement)),
+        _score(votes, suspects, spectral), suspects, votes, marks, patches,
+        lopsided, agreement, spectral, clusters, tokens, covered, not_covered,
     )  # fmt: skip
 
 
-def _outcome(found: bool, lopsided: bool, agreement: float) -> Outcome:
+def _outcome(found: bool, doubtful: bool, agreement: float) -> Outcome:
     if found:
         return "poisoned"
     if agreement < UNTELLING:
         return "cannot tell"
-    return "suspicious" if lopsided else "nothing found"
+    return "suspicious" if doubtful else "nothing found"
 
 
 def _values(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -136,16 +148,25 @@ def _score(votes: Votes, suspects: npt.NDArray[np.int64], spectral: Floats | Non
     return score
 
 
-def _coverage(images: npt.NDArray[np.float32] | None, activations: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _coverage(
+    images: npt.NDArray[np.float32] | None, tokens: TokenScreen | None, agreement: float, activations: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What the screens that ran can see, and what they cannot."""
-    seen = [f"triggers with wrong labels, borne by {LEAST} rows of a class or more", "labels of one class flipped to another on purpose"]
-    unseen = ["triggers with right labels that are faint or cover the whole picture (clean-label attacks)",
+    votes = [f"triggers with wrong labels, borne by {LEAST} rows of a class or more", "labels of one class flipped to another on purpose"]
+    seen, unseen = (votes, []) if agreement >= UNTELLING else ([], votes)
+    unseen = [*unseen, "triggers with right labels that are faint or cover the whole picture (clean-label attacks)",
+              "triggers hidden among rows that bear them with right labels, or with many different marks (adaptive attacks)",
               f"poison of fewer than {LEAST} rows in a class, or of rows that lie nearer to one another than to anything else",
               "poison that stays within the ordinary and shifts a decision little by little"]  # fmt: skip
     if images is not None and 12 <= min(images.shape[2:]) <= max(images.shape[2:]) <= LARGEST:
         seen.append("small patches at one place of the picture, with right labels too")
     else:
         unseen.append("triggers with right labels of any kind" if images is None else "small patches on pictures of this size")
+    if tokens is not None and tokens.agreement >= UNTELLING:
+        seen.append("words, phrases and strange characters that give texts of other classes their label")
+        unseen.append("triggers in the style or the order of sentences")
+    elif tokens is not None:
+        unseen.append("trigger words, since the words of these texts tell their labels too badly")
     if activations:
         seen.append("rows that the given model holds apart within their class")
     else:
