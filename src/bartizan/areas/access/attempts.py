@@ -91,7 +91,7 @@ def masked_cell(value: Any, column: Column) -> Any:
             return int(found[1]) if found else None
         case Mask.BUCKET:
             low = value // column.width * column.width if column.width else None
-            return int(low) if isinstance(value, int) and low is not None else low
+            return int(low) if isinstance(value, int) and low is not None and column.width == int(column.width or 0) else low
     return None
 
 
