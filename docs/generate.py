@@ -42,9 +42,11 @@ def cli_page() -> str:
         command = importlib.import_module(f"bartizan.cli.{name}").command
         parts.append(f"## bartizan {name}\n\n{_help(command, f'bartizan {name}')}")
         if isinstance(command, click.Group):
-            parts.extend(
-                f"### bartizan {name} {sub}\n\n{_help(child, f'bartizan {name} {sub}')}" for sub, child in command.commands.items()
-            )
+            context = click.Context(command, info_name=name)
+            for sub in command.list_commands(context):
+                child = command.get_command(context, sub)
+                assert child is not None
+                parts.append(f"### bartizan {name} {sub}\n\n{_help(child, f'bartizan {name} {sub}')}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from bartizan import catalog
 from bartizan.cli.app import COMMANDS, run
+from bartizan.cli.data import COMMANDS as DATA_COMMANDS
 from bartizan.engine import registry
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +157,7 @@ def test_the_generated_reference_names_everything(tmp_path: Path) -> None:
     generate.write(tmp_path)
     texts = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.md")}
     assert all(f"## bartizan {name}" in texts["cli"] for name in COMMANDS)
+    assert all(f"### bartizan data {name}" in texts["cli"] for name in DATA_COMMANDS)
     assert all(f"## {id}\n" in texts["checks"] for id in registry.load())
     assert all(f"### {id}\n" in texts["threats"] for id in catalog.load().threats)
     assert all(f"`{id}`" in texts["controls"] for id in catalog.load().controls)
