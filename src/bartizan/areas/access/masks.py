@@ -70,10 +70,16 @@ class _Hash:
     """Keyed hashes of text, each different one of a batch computed once. One column, one domain: equal values of two columns differ."""
 
     def __init__(self, name: str, key: bytes) -> None:
-        self._key = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=key, digest_size=32).digest()
+        own = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=key, digest_size=32).digest()
+        self._keyed = hashlib.blake2b(key=own, digest_size=HASH_BYTES)
 
     def __call__(self, cells: Any) -> Any:
         pl = polars()
         unique = cells.unique().drop_nulls()
-        hashed = [hashlib.blake2b(text.encode(), key=self._key, digest_size=HASH_BYTES).hexdigest() for text in unique.to_list()]
-        return cells.replace_strict(unique, pl.Series(hashed, dtype=pl.String), return_dtype=pl.String, default=None)
+        hashed = pl.Series([self._one(text) for text in unique.to_list()], dtype=pl.String)
+        return cells.replace_strict(unique, hashed, return_dtype=pl.String, default=None)
+
+    def _one(self, text: str) -> str:
+        held = self._keyed.copy()  # the key has been taken in already
+        held.update(text.encode())
+        return held.hexdigest()
