@@ -17,6 +17,8 @@ from bartizan import pii
 from bartizan.areas.pii.checksums import luhn
 from bartizan.areas.pii.copies import clean_copy
 from bartizan.areas.pii.ff1 import FF1
+from bartizan.areas.pii.masking import Names, _merged
+from bartizan.areas.pii.names import missing
 from bartizan.model.errors import InputError
 
 KEY = bytes(range(32))
@@ -76,15 +78,22 @@ def test_a_search_over_all_numbers_fails_without_the_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tweak", "radix", "plain", "cipher"),
-    [  # NIST, examples with intermediate values for FF1, samples 1 to 3
-        ("", 10, "0123456789", "2433477484"),
-        ("39383736353433323130", 10, "0123456789", "6124200773"),
-        ("3737373770717273373737", 36, "0123456789abcdefghi", "a9tv40mll9kdu509eum"),
+    ("key_bytes", "tweak", "radix", "plain", "cipher"),
+    [  # NIST, examples with intermediate values for FF1, samples 1 to 9: AES-128, AES-192, AES-256
+        (16, "", 10, "0123456789", "2433477484"),
+        (16, "39383736353433323130", 10, "0123456789", "6124200773"),
+        (16, "3737373770717273373737", 36, "0123456789abcdefghi", "a9tv40mll9kdu509eum"),
+        (24, "", 10, "0123456789", "2830668132"),
+        (24, "39383736353433323130", 10, "0123456789", "2496655549"),
+        (24, "3737373770717273373737", 36, "0123456789abcdefghi", "xbj3kv35jrawxv32ysr"),
+        (32, "", 10, "0123456789", "6657667009"),
+        (32, "39383736353433323130", 10, "0123456789", "1001623463"),
+        (32, "3737373770717273373737", 36, "0123456789abcdefghi", "xs8a0azh2avyalyzuwd"),
     ],
 )
-def test_format_preserving_encryption_gives_the_published_values(tweak: str, radix: int, plain: str, cipher: str) -> None:
-    ff1 = FF1(bytes.fromhex("2B7E151628AED2A6ABF7158809CF4F3C"), radix)
+def test_format_preserving_encryption_gives_the_published_values(key_bytes: int, tweak: str, radix: int, plain: str, cipher: str) -> None:
+    key = bytes.fromhex("2B7E151628AED2A6ABF7158809CF4F3CEF4359D8D580AA4F7F036D6F04FC6A94")[:key_bytes]
+    ff1 = FF1(key, radix)
     numerals = [int(c, 36) for c in plain]
     assert ff1.encrypt(numerals, bytes.fromhex(tweak)) == [int(c, 36) for c in cipher]
     assert ff1.decrypt(ff1.encrypt(numerals, b"x"), b"x") == numerals
@@ -178,3 +187,51 @@ def test_a_text_is_masked(tmp_path: Path) -> None:
     assert pii.scan_text(text) == ()
     assert text.startswith("Write to [email ")
     assert len(set(text.split("[email ")[1:][0].split("]")[0])) > 3
+
+
+needs_tagger = pytest.mark.skipif(missing() is not None, reason="the tagger is not installed")
+NOTES = [
+    "Yesterday Maria Delgado called about card 4111 1111 1111 1111.",
+    "Please ask Jürgen Müller (jm@example.org) and Maria Delgado.",
+    "my name is olga krylova and i live at 12 Main Street",
+    "The rate was too high for the customer.",
+]
+
+
+@needs_tagger
+def test_names_in_free_text_get_the_same_letters_everywhere_and_nothing_is_left() -> None:
+    people_named = ["Maria Delgado", "Jürgen Müller", "Olga Krylova", "Yoko Tanaka"]
+    table = people(40) | {"note": [f"{NOTES[i % 4]} Case {i}" for i in range(40)], "who": [people_named[i % 4] for i in range(40)],
+                          "product": ["Fixed Rate", "Home Loan", "Car Loan", "Credit Line"] * 10}  # fmt: skip
+    result = pii.anonymise(table, pii.Wish(names=Names.STRICT), key=KEY)
+    assert (result.names, result.residual) == (True, {})
+    assert (result.done["note"], result.done["who"], result.done["product"]) == ("mask", "pseudonym", "keep")
+    everything = "\n".join(str(v) for values in result.columns.values() for v in values)
+    assert not [name for name in ("Maria", "Delgado", "Müller", "Krylova", "krylova", "Main Street", "4111", "jm@") if name in everything]
+    token = pii.Pseudonyms(KEY).token("person_name", "Maria Delgado")
+    assert f"[person_name {token}]" in result.columns["note"][0]
+    assert f"[person_name {token}]" in result.columns["note"][1]
+    assert result.columns["who"][0] == token
+    assert result.columns["note"][3] == "The rate was too high for the customer. Case 3"
+
+
+@needs_tagger
+def test_names_are_left_where_they_are_not_wanted_out(tmp_path: Path) -> None:
+    result = pii.anonymise({"note": NOTES[2:], "id": [1, 2]}, pii.Wish(names=Names.OFF), key=KEY)
+    assert (result.names, result.columns["note"]) == (False, NOTES[2:])
+    kept = pii.anonymise({"note": NOTES * 2}, pii.Wish(actions={"note": pii.Action.KEEP}), key=KEY)
+    assert kept.columns["note"] == NOTES * 2
+    assert kept.residual["note"]["person_name"] >= 6
+    source = tmp_path / "chat.txt"
+    source.write_text("\n".join(NOTES), "utf-8")
+    copy = clean_copy(source, tmp_path / "clean.txt", key=KEY)
+    assert (copy.clean, copy.names) == (True, True)
+    text = (tmp_path / "clean.txt").read_text("utf-8")
+    assert "Delgado" not in text
+    assert "The rate was too high for the customer." in text
+
+
+def test_what_has_a_shape_goes_before_a_name() -> None:
+    shaped = (pii.Hit("email", 3, 9, "a@b.cd", 0.9, ""), pii.Hit("phone", 20, 25, "12345", 0.9, ""))
+    named = [pii.Hit("person_name", s, e, "", 0.9, "") for s, e in ((0, 2), (2, 5), (9, 12), (13, 22), (25, 30), (31, 33))]
+    assert [(hit.start, hit.end) for hit in _merged(shaped, named)] == [(0, 2), (3, 9), (9, 12), (20, 25), (25, 30), (31, 33)]
