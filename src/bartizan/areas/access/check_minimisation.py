@@ -23,7 +23,7 @@ def _learns_from_tables(node: Asset, system: System) -> bool:  # noqa: ARG001 - 
 
 @check(
     "access.minimisation",
-    threats=["personal-data-in-training", "attribute-inference"],
+    threats=["personal-data-in-training"],
     kinds={Kind.MODEL},
     phases={Phase.DATA, Phase.DEVELOPMENT},
     extra="sklearn",

@@ -160,6 +160,8 @@ class _Work:
         self.second_folds = folds_of(question.target[self.second], FOLDS, seed + 2, stratify=stratify)
         self.every = list(range(len(question.matrix.names)))
         self.best = self.every
+        self.found: dict[int, Importance] = {}
+        self.claim = Loss(0.0, 0.0)
         self._scores: dict[tuple[bool, tuple[int, ...]], Score] = {}
 
     def trainable(self) -> bool:
@@ -183,16 +185,25 @@ class _Work:
             self._scores[key] = self.question.score(rows, told, folds)
         return self._scores[key]
 
-    def order(self, found: dict[int, Importance]) -> tuple[list[int], list[int]]:
+    def hopeful(self, gone: list[int]) -> list[int]:
+        """Those of `gone` that are worth a second look: permuted, they or their like may cost more than the margin."""
+
+        def most(held: Importance) -> float:
+            return max(lost.above(0.9) for lost in (held.alone, held.together, held.alike))
+
+        return [place for place in gone if place not in self.found or most(self.found[place]) > self.margin]
+
+    def order(self) -> tuple[list[int], list[int]]:
         """Personal columns and the others, each with the least needed first."""
 
         def worth(place: int) -> tuple[float, float]:
-            return (found[place].alike.value, found[place].alone.value) if place in found else (0.0, 0.0)
+            held = self.found.get(place)
+            return (held.alike.value, held.alone.value) if held is not None else (0.0, 0.0)
 
         mine = [place for place in self.every if self.question.matrix.names[place] in self.personal]
         return sorted(mine, key=worth), sorted([place for place in self.every if place not in mine], key=worth)
 
-    def search(self, found: dict[int, Importance], watch: Watch) -> list[int]:
+    def search(self, watch: Watch) -> list[int]:
         """The path: columns in the order in which they may go, by the rows of the first part."""
         gone: list[int] = []
 
@@ -209,7 +220,7 @@ class _Work:
                 settle(some[len(some) // 2 :])
 
         try:
-            for some in self.order(found):
+            for some in self.order():
                 if some:
                     settle(some)
             self._take_back(gone, watch)
@@ -219,11 +230,11 @@ class _Work:
 
     def _take_back(self, gone: list[int], watch: Watch) -> None:
         """Columns that went with others, and that the smaller set is better with after all, come back, the most useful first."""
-        while gone:
+        while hopeful := self.hopeful(gone):
             left = [place for place in self.every if place not in gone]
             now = self.score(left, watch, search=True).value
             gains = {}
-            for place in gone:
+            for place in hopeful:
                 self.tell(f"trying {self.question.matrix.names[place]} once more")
                 gains[place] = self.score(sorted([*left, place]), watch, search=True).value - now
             best = max(gains, key=lambda place: gains[place])
@@ -237,7 +248,10 @@ class _Work:
 
         def holds(gone: list[int]) -> bool:
             self.tell(f"proving that {len(gone)} columns may go")
-            return self.lost(gone, watch).above(self.allowed) < self.margin
+            lost = self.lost(gone, watch)
+            held = lost.above(self.allowed) < self.margin
+            self.claim = lost if held else self.claim
+            return held
 
         sure: list[int] = []
         try:
@@ -258,7 +272,7 @@ class _Work:
         left = [place for place in self.every if place not in gone]
         now = self.score(left, watch, search=False).value if gone else 0.0
         doubted = []
-        for place in gone:
+        for place in self.hopeful(gone):
             self.tell(f"trying {self.question.matrix.names[place]} once more")
             if self.score(sorted([*left, place]), watch, search=False).value - now > self.margin:
                 doubted.append(place)
@@ -267,7 +281,10 @@ class _Work:
             return sure
         left = [place for place in self.every if place not in sure]
         lost = loss(self.score(self.every, watch, search=False), self.score(left, watch, search=False), INFLATION)
-        return sure if lost.above(self.allowed) < self.margin else []
+        if lost.above(self.allowed) >= self.margin:
+            return []
+        self.claim = lost
+        return sure
 
     @property
     def allowed(self) -> float:
@@ -280,12 +297,12 @@ class _Work:
         against = [self.score(places, watch, search=False) for places in (self.every, self.best)]
         return max((loss(score, left, INFLATION) for score in against), key=lambda lost: lost.above(self.allowed))
 
-    def needs(self, kept: list[int], found: dict[int, Importance], watch: Watch) -> dict[int, Loss]:
+    def needs(self, kept: list[int], watch: Watch) -> dict[int, Loss]:
         """What is lost without each of `kept`, the others of them staying; personal columns first."""
         losses: dict[int, Loss] = {}
         if len(kept) < 2:
             return losses
-        mine, others = self.order(found)
+        mine, others = self.order()
         base = self.score(kept, watch, search=False)
         try:
             for place in [place for place in (*mine, *reversed(others)) if place in kept]:
@@ -300,10 +317,9 @@ class _Work:
 def _worked(work: _Work, label: str, model: Any, seconds: float) -> Minimised:
     question, watch, half = work.question, Watch(seconds), Watch(seconds / 2.0)
     groups = clusters(likeness(question.matrix, work.seed))
-    found: dict[int, Importance] = {}
     sure: list[int] = []
     losses: dict[int, Loss] = {}
-    full = reached = lost = None
+    full = reached = None
     try:
         models: list[Predict] = []
         work.tell("training on all columns")
@@ -312,15 +328,15 @@ def _worked(work: _Work, label: str, model: Any, seconds: float) -> Minimised:
         skilled = full.value - 3.0 * full.error > question.chance + work.margin
         if not skilled:
             work.notes.append(f"with all columns the {METRICS[question.goal]} is not surely above chance, so nothing can be said of any")
-        found = importances(question, _asked(work, models, model), work.every, groups, repeats=3, seed=work.seed, watch=half)
+        work.found = importances(question, _asked(work, models, model), work.every, groups, repeats=3, seed=work.seed, watch=half)
         if skilled:
-            sure = work.confirm(work.search(found, half), watch)
+            sure = work.confirm(work.search(half), watch)
             kept = [place for place in work.every if place not in sure]
-            reached, lost = work.score(kept, Watch(60.0), search=False), work.lost(sure, Watch(60.0))
-            losses = work.needs(kept, found, watch)
+            reached = work.score(kept, Watch(60.0), search=False)
+            losses = work.needs(kept, watch)
     except OutOfTime:
         work.notes.append("the time ended before all columns had been looked at")
-    return _answer(work, label, groups, (found, sure, losses), (full, reached, lost))
+    return _answer(work, label, groups, (sure, losses), (full, reached))
 
 
 def _asked(work: _Work, models: list[Predict], model: Any) -> list[Asked]:
@@ -339,11 +355,11 @@ def _asked(work: _Work, models: list[Predict], model: Any) -> list[Asked]:
 
 
 def _answer(
-    work: _Work, label: str, groups: Rows, results: tuple[dict[int, Importance], list[int], dict[int, Loss]],
-    scores: tuple[Score | None, Score | None, Loss | None],
+    work: _Work, label: str, groups: Rows, results: tuple[list[int], dict[int, Loss]],
+    scores: tuple[Score | None, Score | None],
 ) -> Minimised:  # fmt: skip
-    found, sure, losses = results
-    full, reached, lost_all = scores
+    sure, losses = results
+    full, reached = scores
     question, names = work.question, work.question.matrix.names
     each = 1.0 - (1.0 - work.confidence) / max(1, len(losses))
     columns = []
@@ -358,12 +374,12 @@ def _answer(
                 status=Status.NOT_NEEDED if place in sure else Status.NEEDED if needed else Status.UNSETTLED,
                 alike=tuple(names[other] for other in work.every if other != place and groups[other] == groups[place]),
                 alone=alone,
-                permuted=found.get(place),
+                permuted=work.found.get(place),
                 lost=lost,
                 leak=alone[1] > LEAK,
             )
         )
-    lost_all = lost_all or Loss(0.0, 0.0)
+    lost_all = work.claim if sure else Loss(0.0, 0.0)
     unknown = (question.chance, 0.0, 1.0)
     return Minimised(
         label=label, metric=METRICS[question.goal], rows=work.count, learner=work.trainer.name, columns=tuple(columns),
