@@ -11,9 +11,10 @@ import pytest
 
 from bartizan import pii
 from bartizan.areas.pii.columns import named_kind
+from bartizan.areas.pii.names import missing
 from bartizan.engine import registry
-from bartizan.model.errors import InputError
-from bartizan.model.findings import Finding, Job, Verdict
+from bartizan.model.errors import InputError, UnknownName
+from bartizan.model.findings import Budget, Finding, Job, Verdict
 from bartizan.model.system import Asset, Dataset, Kind, Sensitivity, Stage, Subject
 from bartizan.testing import checks
 
@@ -93,9 +94,39 @@ def test_numbers_alone_pass_and_free_text_is_not_called_clean(tmp_path: Path, ru
     assert finding.verdict is Verdict.PASS
     table["remark"] = [f"she came by twice in week {i}" for i in range(50)]
     table.to_csv(tmp_path / "loans.csv", index=False)
-    (finding,) = run_check("pii.personal_data", dataset())
+    (finding,) = run_check("pii.personal_data", dataset(), names="off")
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "names in it were not searched" in finding.why
+    with pytest.raises(UnknownName, match="strict"):
+        run_check("pii.personal_data", dataset(), names="stric")
+
+
+@pytest.mark.skipif(missing() is not None, reason="the tagger is not installed")
+def test_names_in_free_text_fail_none_pass_and_few_are_open(tmp_path: Path, run_check: RunCheck) -> None:
+    def judged(remarks: list[str], seconds: float = 600.0) -> Finding:
+        pd.DataFrame({"amount": range(len(remarks)), "remark": remarks}).to_csv(tmp_path / "loans.csv", index=False)
+        described = registry.get("pii.personal_data")
+        job = Job(check=described.id, version=described.version, threats=described.threats, subject=dataset(), root=str(tmp_path),
+                  budget=Budget(seconds=seconds))  # fmt: skip
+        (finding,) = described.run(job, job.subject)
+        return finding
+
+    plain = [f"The customer came by twice in week {i} and asked for the rate" for i in range(300)]
+    finding = judged(plain)
+    assert (finding.verdict, finding.details["columns"]["loans.csv"]["remark"]["texts"]["read"]) == (Verdict.PASS, 300)
+    assert "300 texts were read for names" in finding.why
+    finding = judged([*plain[:200], *(f"My name is Hannah Meyer and in week {i} I asked for the rate" for i in range(100))])
+    assert (finding.verdict, finding.severity) == (Verdict.FAIL, "high")
+    assert "names of persons in 100 of 300 texts" in finding.why
+    assert "Meyer" not in str(finding)
+    assert (finding.measures[0].k, finding.measures[0].n) == (100, 300)
+    finding = judged([*plain[:299], "My name is Hannah Meyer and I asked for the rate"])
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "1 of 300 texts seem to hold a person's name, which may be false alarms" in finding.why
+    finding = judged(plain, seconds=1.0)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "of about 300 texts" in finding.why
+    assert finding.needed == 300 - finding.details["columns"]["loans.csv"]["remark"]["texts"]["read"] > 200
 
 
 def test_a_key_in_a_folder_of_texts_is_critical(tmp_path: Path, run_check: RunCheck) -> None:

@@ -1,10 +1,14 @@
-"""Takes personal data out of texts and tables: removed, masked, replaced under a key, shifted, coarsened; and measures what is left."""
+"""Takes personal data out of texts and tables: removed, masked, replaced under a key, shifted, coarsened; and measures what is left.
+
+Names and addresses in free text are searched by the tagger of `names` where it is installed, in every value of columns that keep text.
+"""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -13,9 +17,9 @@ import msgspec
 
 from bartizan.areas.pii.columns import DIRECT, Column, column_words, scan_table
 from bartizan.areas.pii.groups import Likeness, likeness, mondrian
-from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.masking import Masker, Names, finder_of
 from bartizan.areas.pii.pseudonyms import KEY_BYTES, Pseudonyms
-from bartizan.areas.pii.scan import scan_text, scan_texts
+from bartizan.areas.pii.scan import scan_texts
 from bartizan.model.errors import InputError
 
 
@@ -43,7 +47,8 @@ class Action(StrEnum):
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: `actions` by column (the others are chosen), and the strength of the groups (`generalise`).
 
-    `subject` names the column that says whose row it is: dates of one subject move together. `days` is the widest shift.
+    `subject` names the column that says whose row it is: dates of one subject move together. `days` is the widest shift. `names` says what
+    happens to names in free text.
     """
 
     actions: Mapping[str, Action] = {}
@@ -53,16 +58,21 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     sensitive: tuple[str, ...] = ()
     subject: str | None = None
     days: int = 365
+    names: Names = Names.AUTO
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The new `columns`, what was done to each, hits that a scan of the result still finds by column, and how rows hide in their groups."""
+    """The new `columns`, what was done to each, hits that a scan of the result still finds by column, and how rows hide in their groups.
+
+    `names` says whether names in free text were searched, before and after.
+    """
 
     columns: dict[str, list[Any]]
     done: dict[str, Action]
     residual: dict[str, dict[str, int]]
     before: Likeness | None
     after: Likeness | None
+    names: bool = False
 
 
 _TURNS = 200  # encryptions after which a value gets a pseudonym instead: one social security number in a hundred thousand
@@ -111,10 +121,15 @@ def anonymise(columns: Mapping[str, Iterable[Any]], wish: Wish | None = None, *,
     table = {name: values.tolist() if hasattr(values, "tolist") else list(values) for name, values in columns.items()}
     found = scan_table(table)
     done = plan(found, wish)
-    names = Pseudonyms(key or secrets.token_bytes(KEY_BYTES))
+    masker = Masker(Pseudonyms(key or secrets.token_bytes(KEY_BYTES)), finder_of(wish.names))
+    if masker.finder is not None:
+        free = [name for name in table if done[name] is Action.KEEP and name not in wish.actions]
+        done |= {name: action for name in free if (action := _named(table[name], found[name], masker)) is not None}
+        pure = [name for name in free if done[name] is Action.PSEUDONYM]
+        found |= {name: msgspec.structs.replace(found[name], named="person_name") for name in pure}
     subjects = [str(value) for value in table[wish.subject]] if wish.subject else None
     new = {
-        name: _changed(name, table[name], done[name], (found[name], names), (subjects, wish))
+        name: _changed(name, table[name], done[name], (found[name], masker), (subjects, wish))
         for name in table
         if done[name] is not Action.REMOVE
     }
@@ -124,26 +139,63 @@ def anonymise(columns: Mapping[str, Iterable[Any]], wish: Wish | None = None, *,
         before = likeness(table, quasi, wish.sensitive)
         new |= mondrian(table, quasi, wish.k, sensitive=wish.sensitive, diversity=wish.diversity, closeness=wish.closeness).columns
         after = likeness({**table, **new}, quasi, wish.sensitive)
-    return Result(new, done, residual(new), before, after)
+    text = [name for name in new if done[name] in (Action.KEEP, Action.MASK)]
+    left = _left(new, {name: found[name] for name in text}, masker)
+    return Result(new, done, left, before, after, masker.finder is not None)
+
+
+def _named(values: list[Any], column: Column, masker: Masker) -> Action | None:
+    """What a column that would be kept calls for because of the names in it; None where there are none.
+
+    In short values, which categories and titles are as well, only names of persons count, and half of them must be nothing else.
+    """
+    assert masker.finder is not None
+    texts = list({value: None for value in values if isinstance(value, str) and " " in value})
+    hits = masker.find(texts)
+    if column.free_text:
+        return Action.MASK if any(hits) else None
+    whole = sum(
+        any(hit.kind == "person_name" and hit.value == text.strip() for hit in held) for text, held in zip(texts, hits, strict=True)
+    )
+    return Action.PSEUDONYM if whole * 2 >= max(column.values, 1) else None
 
 
 def residual(columns: Mapping[str, Iterable[Any]]) -> dict[str, dict[str, int]]:
-    """What a scan still finds: column, kind, rows."""
+    """What a scan still finds, names apart: column, kind, rows."""
     left = {name: {kind: held.rows for kind, held in column.kinds.items()} for name, column in scan_table(columns).items()}
     return {name: kinds for name, kinds in left.items() if kinds}
 
 
+def _left(new: Mapping[str, list[Any]], texts: Mapping[str, Column], masker: Masker) -> dict[str, dict[str, int]]:
+    """What a scan of `new` still finds: column, kind, rows; with names in the columns of free text among `texts`."""
+    left = residual(new)
+    if masker.finder is None:
+        return left
+    for name, column in texts.items():
+        if not column.free_text:
+            continue
+        counts = Counter(value for value in new[name] if isinstance(value, str) and value)
+        kinds: Counter[str] = Counter()
+        for (_, count), hits in zip(counts.items(), masker.find(list(counts), hint=column_words(name)), strict=True):
+            kinds.update(dict.fromkeys({hit.kind for hit in hits}, count))
+        if kinds:
+            left[name] = {**left.get(name, {}), **kinds}
+    return left
+
+
 def _changed(
-    name: str, values: list[Any], action: Action, context: tuple[Column, Pseudonyms], more: tuple[list[str] | None, Wish]
+    name: str, values: list[Any], action: Action, context: tuple[Column, Masker], more: tuple[list[str] | None, Wish]
 ) -> list[Any]:
-    column, names = context
+    column, masker = context
+    names = masker.pseudonyms
     subjects, wish = more
     kind = column.main or name
     if action is Action.SHIFT:
         whose = subjects or [""] * len(values)
         return [names.shifted(str(v), s, wish.days) if _filled(v) else v for v, s in zip(values, whose, strict=True)]
     if action is Action.MASK:
-        return _masked(values, name, names)
+        clean = masker.masked((_text(value) for value in values if _filled(value)), hint=column_words(name))
+        return [clean[_text(value)] if _filled(value) else value for value in values]
     if action is Action.FORMAT:
         return _formatted(values, name, kind, names)
     change = _CHANGES.get(action)
@@ -161,31 +213,17 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _masked(values: list[Any], name: str, names: Pseudonyms) -> list[Any]:
-    """Each hit inside a value is replaced by `[kind letters]`, the letters being its pseudonym."""
-    unique = list({_text(value): None for value in values if _filled(value)})
-    hits = scan_texts(unique, hint=column_words(name))
-    clean = {text: _replaced(text, found, names) for text, found in zip(unique, hits, strict=True)}
-    return [clean[_text(value)] if _filled(value) else value for value in values]
+def anonymise_text(text: str, *, key: bytes | None = None, names: Names = Names.AUTO) -> str:
+    """`text` with every hit replaced by `[kind letters]`; scanned again until nothing is found. Names as `names` says."""
+    return clean_text(text, Masker(Pseudonyms(key or secrets.token_bytes(KEY_BYTES)), finder_of(names)))
 
 
-def _replaced(text: str, hits: Sequence[Hit], names: Pseudonyms) -> str:
-    parts, at = [], 0
-    for hit in hits:
-        parts += [text[at : hit.start], f"[{hit.kind} {names.token(hit.kind, hit.value)}]"]
-        at = hit.end
-    return "".join([*parts, text[at:]])
-
-
-def anonymise_text(text: str, *, key: bytes | None = None) -> str:
-    """`text` with every hit replaced by `[kind letters]`; scanned again until nothing is found."""
-    names = Pseudonyms(key or secrets.token_bytes(KEY_BYTES))
-    for _ in range(5):
-        hits = scan_text(text)
-        if not hits:
-            return text
-        text = _replaced(text, hits, names)
-    raise InputError("the text still shows personal data after five passes", cure="remove the passage")
+def clean_text(text: str, masker: Masker) -> str:
+    """`text` as `masker` cleans it. Raises `InputError` where something with a shape is left."""
+    clean = masker.masked([text])[text]
+    if scan_texts([clean])[0]:
+        raise InputError("the text still shows personal data after several passes", cure="remove the passage")
+    return clean
 
 
 def _pseudonym(kind: str, text: str, names: Pseudonyms) -> str:

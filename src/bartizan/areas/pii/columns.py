@@ -18,11 +18,13 @@ import numpy as np
 from bartizan.areas.pii import national
 from bartizan.areas.pii.context import Phrases
 from bartizan.areas.pii.distinct import SMALL, Sample, SmallNumbers
+from bartizan.areas.pii.hits import Hit
+from bartizan.areas.pii.reading import BEGINNING, Reading
 from bartizan.areas.pii.scan import scan_texts
 from bartizan.areas.pii.values import Whole, counted, whole_numbers
 
 if TYPE_CHECKING:
-    from bartizan.areas.pii.names import NameFinder
+    from bartizan.areas.pii.reading import Reader
 
 _SPLIT = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 _NAMED: tuple[tuple[str, Phrases], ...] = (
@@ -58,6 +60,9 @@ MEMORY = 64 << 20
 _FIRST = 1000  # different values of which a check digit must hold nearly always
 _FEW_DIGITS = re.compile(r"0|-?[1-9][0-9]{0,5}")
 _LONG = 64  # characters from which a value is remembered by its digest
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+_MOST_TEXTS = 50_000  # texts of a column that are kept for the tagger of names, and
+_TEXTS = 32 << 20  # their characters, over all columns
 _SAMPLE = 2048  # different values by which their number is estimated: a standard error of 2 %
 
 
@@ -85,6 +90,8 @@ class Column(msgspec.Struct, frozen=True):
     """Words a different value has, on average."""
     estimated: bool = False
     """Are `values`, and those of `kinds`, estimates (standard error 2 %), because there were too many to remember? Rows are exact."""
+    reading: Reading | None = None
+    """What the tagger of names said of its texts; None where it has none or no tagger was given."""
 
     @property
     def main(self) -> str | None:
@@ -95,7 +102,24 @@ class Column(msgspec.Struct, frozen=True):
     @property
     def personal(self) -> bool:
         """Does it hold anything that singles a person out, or a secret?"""
-        return bool(self.kinds) or self.named in DIRECT
+        return bool(self.kinds) or self.named_personal or self.holds_names
+
+    @property
+    def named_personal(self) -> bool:
+        """Does its name say so?"""
+        return self.named in DIRECT
+
+    @property
+    def holds_names(self) -> bool:
+        """Does the tagger see more names of persons in its texts than false alarms explain; in short values: is at least half a name?"""
+        if self.reading is None or not self.reading.holds_names():
+            return False
+        return self.free_text or self.reading.whole * 2 >= self.reading.values
+
+    @property
+    def free_text(self) -> bool:
+        """Are its values likely sentences: four words or more, and three or more different values?"""
+        return self.words >= 4 and self.values >= 3
 
 
 def column_words(name: str) -> str:
@@ -127,7 +151,8 @@ def scan_column(name: str, values: Iterable[Any]) -> Column:
 class ColumnScan:
     """A table that comes in batches of rows, read in one pass; memory stays the same for any number of rows (see `MEMORY`)."""
 
-    def __init__(self, *, finder: NameFinder | None = None) -> None:
+    def __init__(self, *, finder: Reader | None = None) -> None:
+        """`finder` reads the texts for names at the end, within its budget; None leaves names out."""
         self._finder = finder
         self._columns: dict[str, _Held] = {}
 
@@ -136,8 +161,9 @@ class ColumnScan:
 
         The values of an Arrow dictionary are judged once. A column that a batch lacks, or that comes later, has fewer rows.
         """
+        room = _TEXTS // max(len(columns), 1) if self._finder is not None else 0
         for name, values in columns.items():
-            held = self._columns.setdefault(str(name), _Held(str(name)))
+            held = self._columns.setdefault(str(name), _Held(str(name), room))
             numbers = whole_numbers(values)
             if numbers is None:
                 texts, rows = counted(values)
@@ -150,7 +176,12 @@ class ColumnScan:
 
     def finish(self) -> dict[str, Column]:
         """What each column held, in the order in which they came."""
-        return {name: held.column() for name, held in self._columns.items()}
+        found = {name: held.column() for name, held in self._columns.items()}
+        texts = {name: held.texts for name, held in self._columns.items() if held.texts is not None and len(held.texts)}
+        if self._finder is not None:
+            for name, reading in zip(texts, self._finder.read(list(texts.values())), strict=True):
+                found[name] = msgspec.structs.replace(found[name], reading=reading)
+        return found
 
     def _forget(self) -> None:
         """Where the values take too much memory, the columns with more than their share forget theirs."""
@@ -163,8 +194,9 @@ class ColumnScan:
 class _Held:
     """What is known of one column so far."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, room: int = 0) -> None:
         self.name, self.hint = name, column_words(name)
+        self.texts = Sample(_MOST_TEXTS, room) if room else None  # what the tagger is to read
         self.rows = self.filled = self.size = 0
         self.words = self.judged = 0
         self.kinds: dict[str, list[int]] = {}
@@ -185,29 +217,34 @@ class _Held:
             self._first += [text.strip()[:_LONG] for text in islice(fresh, _FIRST - len(self._first))]
         self.filled += sum(texts.values())
         self._judge(longer, texts)
+        if self.texts is not None:
+            for text, key in longer.items():
+                if " " in text and _LETTERS.search(text, 0, BEGINNING):
+                    self.texts.add(key, texts[text], text=text[:BEGINNING])
 
     def _judge(self, keys: Mapping[str, str], counts: Mapping[str, int]) -> None:
         """Count the kinds of the values of `keys`; those that are not remembered are judged."""
         new = [text for text, key in keys.items() if key not in self._memo]
+        self.judged += len(new)
+        self.words += len(new) + sum(text.count(" ") for text in new)
         for text, hits in zip(new, scan_texts(new, hint=self.hint), strict=True):
-            stripped = len(text.strip())
-            found = {hit.kind: False for hit in hits} | {hit.kind: True for hit in hits if hit.end - hit.start == stripped}
-            self._judged(keys[text], text, tuple(sorted(found.items())))
+            key = keys[text]
+            self._memo[key] = self._found(len(text.strip()), hits) if hits else ()
+            self.size += 150 + len(key)
+            if self._all is not None:
+                self._sampled(key, self._memo[key])
         for text, key in keys.items():
             for kind, _ in self._memo[key]:
                 self.kinds[kind][0] += counts[text]
 
-    def _judged(self, key: str, text: str, found: tuple[tuple[str, bool], ...]) -> None:
-        self._memo[key] = found
-        self.size += 150 + len(key)
-        self.judged += 1
-        self.words += text.count(" ") + 1
-        for kind, whole in found:
+    def _found(self, length: int, hits: Iterable[Hit]) -> tuple[tuple[str, bool], ...]:
+        """The kinds of `hits` in a value of `length` characters, and whether one of the kind is the whole of it."""
+        found = {hit.kind: False for hit in hits} | {hit.kind: True for hit in hits if hit.end - hit.start == length}
+        for kind, whole in found.items():
             entry = self.kinds.setdefault(kind, [0, 0, 0])
             entry[1] += 1
             entry[2] += whole
-        if self._all is not None:
-            self._sampled(key, found)
+        return tuple(sorted(found.items()))
 
     def take_numbers(self, numbers: Whole) -> None:
         """Count whole numbers. Those of at most six digits hold nothing, and are noted by a bit each."""

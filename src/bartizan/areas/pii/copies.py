@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +14,11 @@ import msgspec
 
 from bartizan.adapters.files import read_text
 from bartizan.adapters.tables import pandas, read_table
-from bartizan.areas.pii.cleaning import Action, Result, Wish, anonymise, anonymise_text
+from bartizan.areas.pii.cleaning import Action, Result, Wish, anonymise, clean_text
 from bartizan.areas.pii.files import TABLES
 from bartizan.areas.pii.groups import Likeness
-from bartizan.areas.pii.scan import scan_text
+from bartizan.areas.pii.masking import Masker, finder_of
+from bartizan.areas.pii.pseudonyms import KEY_BYTES, Pseudonyms
 from bartizan.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written where: `done` by column (a text has none), `residual` hits, and how rows hide before and after."""
+    """What was written where: `done` by column (a text has none), `residual` hits, and how rows hide before and after.
+
+    `names` says whether names in free text were searched, before and after.
+    """
 
     written: str
     rows: int
@@ -31,6 +37,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     residual: dict[str, dict[str, int]] = {}
     before: Likeness | None = None
     after: Likeness | None = None
+    names: bool = False
 
     @property
     def clean(self) -> bool:
@@ -52,14 +59,24 @@ def clean_copy(source: Path, target: Path, wish: Wish | None = None, *, key: byt
         raise InputError("its folder is not there", place=str(target))
     kind = next((s.lower() for s in reversed(source.suffixes) if s.lower() != ".gz"), "")
     if kind not in TABLES:
-        text = anonymise_text(read_text(source.parent, source), key=key)
-        _write(target, text.encode("utf-8", "surrogatepass"))
-        left = [hit.kind for hit in scan_text(text)]
-        return Copy(written=str(target), rows=text.count("\n"), residual={"text": {k: left.count(k) for k in left}} if left else {})
+        return _clean_text(source, target, wish or Wish(), key)
     frame = read_table(source.parent, source)
     result = anonymise({name: frame[name].array for name in frame.columns}, wish, key=key)
     _write(target, _encoded(_frame(frame, result), target))
-    return Copy(written=str(target), rows=len(frame), done=result.done, residual=result.residual, before=result.before, after=result.after)
+    return Copy(
+        written=str(target), rows=len(frame), done=result.done, residual=result.residual, before=result.before, after=result.after,
+        names=result.names,
+    )  # fmt: skip
+
+
+def _clean_text(source: Path, target: Path, wish: Wish, key: bytes | None) -> Copy:
+    """A text as a whole, in which only what is found is replaced."""
+    masker = Masker(Pseudonyms(key or secrets.token_bytes(KEY_BYTES)), finder_of(wish.names))
+    text = clean_text(read_text(source.parent, source), masker)
+    _write(target, text.encode("utf-8", "surrogatepass"))
+    left = Counter(hit.kind for hit in masker.find([text])[0])
+    residual = {"text": dict(left)} if left else {}
+    return Copy(written=str(target), rows=text.count("\n"), residual=residual, names=masker.finder is not None)
 
 
 def _frame(frame: pd.DataFrame, result: Result) -> pd.DataFrame:

