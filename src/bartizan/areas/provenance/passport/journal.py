@@ -101,9 +101,6 @@ class Journal:
         with contextlib.suppress(OSError):
             self._open()
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def found(self, name: str, place: Path) -> Entry | None:
         """The entry of a file that is as it was when it was read, with its row hashes whole; else None."""
         entry = self._entries.get(name)

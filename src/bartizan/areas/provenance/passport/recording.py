@@ -89,7 +89,7 @@ class _Reading:
         self._told = listener
         self._size = sum(_size(place) for place in found.files.values()) if listener is not None or journal is not None else 0
         self._done = self._rows = self._known = 0
-        self._journal = journal or Journal(Path())
+        self._journal = journal if journal is not None else Journal(Path())
         if journal is not None:
             journal.begin(len(found.files), self._size)
 
