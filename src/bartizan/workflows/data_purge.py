@@ -28,8 +28,7 @@ from bartizan.workflows.dataset_passport import passport_room
 from bartizan.workflows.purge_order import MOST_PROOFS, PROOFS, Order, Purged, access_room, beside, leaves_of, rule_of
 
 if TYPE_CHECKING:
-    from bartizan.areas.access.copies import Copies
-    from bartizan.areas.access.purging import Seen
+    from bartizan.areas.access.purging import Copies, Seen
     from bartizan.areas.provenance.passport.deletion import Deletion
     from bartizan.areas.provenance.signing.keys import PrivateKey
 

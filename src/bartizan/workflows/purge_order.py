@@ -12,8 +12,7 @@ from bartizan.model.errors import InputError, MissingExtra
 from bartizan.workflows.dataset_passport import passport_room
 
 if TYPE_CHECKING:
-    from bartizan.areas.access.copies import Copies
-    from bartizan.areas.access.purging import Seen, Wish
+    from bartizan.areas.access.purging import Copies, Seen, Wish
     from bartizan.areas.provenance.passport.deletion import Deletion
     from bartizan.areas.provenance.signing.keys import PublicKey
 

@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from bartizan.areas.access import columns, retention
-from bartizan.areas.access.purging import Chooser, Wish
+from bartizan.areas.access.purging import Chooser, Copies, Copy, Wish
 from bartizan.model.errors import BartizanError, InputError
 
 Keys: TypeAlias = npt.NDArray[np.uint64]
@@ -31,29 +30,6 @@ SHORTEST = 5
 
 _CHUNK = 8 * 1024 * 1024
 _NESTED = ("List", "Array", "Struct", "Object", "Binary")
-
-
-class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that still holds something: rows that are removed rows by the `shared` columns or by the wish, or mentions of a subject."""
-
-    file: Path
-    rows: int
-    shared: tuple[str, ...] = ()
-    mentions: bool = False
-
-
-class Copies(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found: files read, copies, files that were not looked into (with the reason), and rows that share their columns with
-    rows that stayed, so that nobody can tell whose they are."""
-
-    files: int
-    places: tuple[Copy, ...]
-    unread: tuple[str, ...]
-    unclear: int = 0
-
-    @property
-    def found(self) -> int:
-        return sum(place.rows for place in self.places)
 
 
 class Hunt:

@@ -9,6 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -76,6 +77,29 @@ class Seen(msgspec.Struct):
     undated: int = 0
     undecided: int = 0
     similar: int = 0
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that still holds something: rows that are removed rows by the `shared` columns or by the wish, or mentions of a subject."""
+
+    file: Path
+    rows: int
+    shared: tuple[str, ...] = ()
+    mentions: bool = False
+
+
+class Copies(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found: files read, copies, files that were not looked into (with the reason), and rows that share their columns with
+    rows that stayed, so that nobody can tell whose they are."""
+
+    files: int
+    places: tuple[Copy, ...]
+    unread: tuple[str, ...]
+    unclear: int = 0
+
+    @property
+    def found(self) -> int:
+        return sum(place.rows for place in self.places)
 
 
 class Chooser:
