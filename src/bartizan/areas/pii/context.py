@@ -57,6 +57,11 @@ class Phrases:
         self.beginnings = {two: tuple(found) for two, found in beginnings.items()}
         self._enough = {two: tuple(found) for two, found in enough.items()}
 
+    def possible(self, window: Window) -> bool:
+        """Does a word of `window` begin as a phrase does? Where not, `search` finds none."""
+        beginnings = self.beginnings
+        return any(word.startswith(beginnings.get(word[:2], ())) for word in window.words)
+
     def search(self, window: Window | str) -> bool:
         """Does `window` hold a phrase?"""
         if isinstance(window, str):

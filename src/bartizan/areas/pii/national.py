@@ -1,8 +1,9 @@
 """National identifiers: their shapes, check digits and the words that stand beside them, each by the rules its country publishes.
 
-A rule is *strong* where what it asks for is rare: plain digits that pass in less than one of fifty cases (two check digits, or one
-and a date), or a check character on a shape that little else is written in. Strong ones are reported wherever they stand, the others
-where a word of their country stands before them, or names their column.
+A rule is *strong* where what it asks for is rare: plain digits that pass in less than one of a thousand cases (two check digits and a
+date), or a check digit or character on a shape that little else is written in. Strong ones are reported wherever they stand, the others
+where a word of their country stands before them, or names their column: of the numbers in a table one in a hundred has two right check
+digits, and times in milliseconds begin as many birthdays do.
 """
 
 from __future__ import annotations
@@ -435,9 +436,9 @@ RULES: tuple[Rule, ...] = (
     Rule("lv_personas_kods", ("11",), lv_personas_kods, r"personas|latvi"),
     Rule("cz_rodne_cislo", ("6/4",), cz_rodne_cislo, r"rodn|birth number", strong=True),
     Rule("cz_rodne_cislo", ("10",), cz_rodne_cislo, r"rodn|birth number"),
-    Rule("ro_cnp", ("13",), ro_cnp, r"cnp|cod numeric", strong=True),
+    Rule("ro_cnp", ("13",), ro_cnp, r"cnp|cod numeric|roman"),
     Rule("bg_egn", ("10",), bg_egn, r"egn|егн|единен|bulgar"),
-    Rule("jmbg", ("13",), jmbg, r"jmbg|em[sš]o|matičn|maticn", strong=True),
+    Rule("jmbg", ("13",), jmbg, r"jmbg|em[sš]o|matičn|maticn"),
     Rule("pt_nif", ("9", "3 3 3"), pt_nif, r"nif|contribuinte|fiscal"),
     Rule("gr_amka", ("11",), gr_amka, r"amka|αμκα|greek"),
     Rule("hu_taj", ("9", "3 3 3", "3-3-3"), hu_taj, r"taj|társadalom|health insurance"),
@@ -445,7 +446,8 @@ RULES: tuple[Rule, ...] = (
     Rule("ch_ahv", ("3.4.4.2",), ch_ahv, r"ahv|avs|sozialvers", strong=True),
     Rule("ch_ahv", ("13",), ch_ahv, r"ahv|avs|sozialvers", strong=True),
     Rule("ie_pps", ("9999999A", "9999999AA"), ie_pps, r"pps|rsi(?![a-z])|ireland|irish"),
-    Rule("br_cpf", ("11", "3.3.3-2", "3.3.3.2", "9-2"), br_cpf, r"cpf|cadastro", strong=True),
+    Rule("br_cpf", ("3.3.3-2", "3.3.3.2", "9-2"), br_cpf, r"cpf|cadastro", strong=True),
+    Rule("br_cpf", ("11",), br_cpf, r"cpf|cadastro|brasil|brazil"),
     Rule("ar_cuit", ("2-8-1",), ar_cuit, r"cui[lt]|argentin", strong=True),
     Rule("ar_cuit", ("11",), ar_cuit, r"cui[lt]|argentin"),
     Rule("cl_rut", ("2.3.3-1", "1.3.3-1", "8-1", "7-1"), cl_rut, r"rut(?![a-z])|run(?![a-z])|chile|tributario"),
@@ -457,7 +459,7 @@ RULES: tuple[Rule, ...] = (
     Rule("au_tfn", ("9", "3 3 3"), au_tfn, r"tfn|tax file"),
     Rule("au_medicare", ("10", "4 5 1"), au_medicare, r"medicare"),
     Rule("nz_ird", ("8", "9", "2-3-3", "3-3-3"), nz_ird, r"ird(?![a-z])|inland revenue"),
-    Rule("cn_resident", ("18", "99999999999999999A"), cn_resident, r"resident|身份|id", strong=True),
+    Rule("cn_resident", ("18", "99999999999999999A"), cn_resident, r"resident|身份|id ?n(?:o|um)|identity", strong=True),
     Rule("tw_national", ("A999999999",), tw_national, r"taiwan|national id|身分"),
     Rule("hk_id", ("A9999999", "A999999A"), hk_id, r"hkid|hong kong|identity card"),
     Rule("sg_nric", ("A9999999A",), sg_nric, r"nric|fin(?![a-z])|singapore"),
@@ -468,7 +470,8 @@ RULES: tuple[Rule, ...] = (
     Rule("my_mykad", ("6-2-4", "12"), my_mykad, r"mykad|nric|kad pengenalan|malaysia"),
     Rule("il_id", ("9",), il_id, r"teudat|זהות|israel"),
     Rule("tr_kimlik", ("11",), tr_kimlik, r"kimlik|tckn|tc ?(?:no|kim)|turk"),
-    Rule("za_id", ("13", "6 4 2 1", "6 4 3"), za_id, r"id|south africa|identity", strong=True),
+    Rule("za_id", ("6 4 2 1", "6 4 3"), za_id, r"id ?n(?:o|um)|south africa|identity", strong=True),
+    Rule("za_id", ("13",), za_id, r"id ?n(?:o|um)|south africa|identity"),
     Rule("ua_rntrc", ("10",), ua_rntrc, r"рнокпп|ідентиф|rntrc|ukrain"),
     Rule("ru_snils", ("3-3-3 2", "3-3-3-2"), ru_snils, r"snils|снилс", strong=True),
     Rule("ru_snils", ("11",), ru_snils, r"snils|снилс"),

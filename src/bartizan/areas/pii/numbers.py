@@ -28,6 +28,7 @@ _BIRTH_WORDS = Phrases("born|birth|dob(?![a-z])|geb|nacid|nacim|naiss|née? le|n
 _DATE_SHAPES = {f"{a}{sep}{b}{sep}{c}" for sep in "-/." for a, b, c in ("422", "412", "421", "411", "224", "124", "214", "114", "222")}
 _IDENTITY_WORDS = Phrases("|".join(sorted({rule.words for rule in national.RULES})))
 _RULES = national.by_shape()
+_WORDS = {shape: Phrases("|".join(sorted({rule.words for rule in rules}))) for shape, rules in _RULES.items()}
 _SEPARATORS = {shape: {char for char in shape if char in JOINS} for shape in _RULES}
 _SHAPES = Shapes(_CARDS | _DATE_SHAPES | _RULES.keys())
 
@@ -124,8 +125,8 @@ def _judged(page: Page, shape: str, place: tuple[int, int], heard: int, brand: i
     start, end = place
     best: Hit | None = None
     if shape in _RULES:
-        spoken = bool(heard & _IDENTITY)
-        before = Window(page.before(start) if spoken else "")
+        before = Window(page.before(start) if heard & _IDENTITY else "")
+        spoken = bool(before.words) and _WORDS[shape].possible(before)
         bare = page.flat[start:end]
         for separator in _SEPARATORS[shape]:
             bare = bare.replace(separator, "")
