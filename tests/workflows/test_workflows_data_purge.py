@@ -337,6 +337,50 @@ def test_two_purges_at_once_and_an_output_that_is_there_are_refused(tmp_path: Pa
     with pytest.raises(InputError, match="there already"):
         purge(path, KEY, Order(wish=wish("id < 7"), output=tmp_path / "new.csv"))
     assert (tmp_path / "new.csv").read_text() == "mine"
+    for place in ("new.parquet", "people.csv/x.csv"):
+        with pytest.raises(InputError):
+            purge(path, KEY, Order(wish=wish("id < 7"), output=tmp_path / place))
+    data = folder_of(tmp_path)
+    with pytest.raises(InputError, match="in the data itself"):
+        purge(data, KEY, Order(wish=wish("id < 7"), output=data / "new"))
+    (tmp_path / "notes.txt").write_text("a\nb\n")
+    with pytest.raises(InputError, match="no columns"):
+        purge(tmp_path / "notes.txt", KEY, Order(wish=wish("line == a")))
+
+
+def test_a_chain_that_cannot_be_written_stops_it_in_time(tmp_path: Path) -> None:
+    path = written(tmp_path, "csv", table())
+    before = path.read_bytes()
+    (tmp_path / "state").write_text("no folder")
+    with pytest.raises(EvidenceError):
+        purge(path, KEY, Order(wish=wish("id < 7"), state=tmp_path / "state"))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("i >= 2", [1]), ("f < 2.5", [3]), ("d == 2.50", [1, 3]), ("b == true", [2]), ("when < 2024-01-02", [2, 3]),
+        ("at < 2024-01-02T00:00:00Z", [2, 3]), ("c == x", [2]), ("none == x", [1, 2, 3]), ('"s" == "a b"', [2, 3]), ("s != a b", [1]),
+    ],
+)  # fmt: skip
+def test_comparisons_of_every_type(tmp_path: Path, text: str, left: list[int]) -> None:
+    import datetime as dt
+    from decimal import Decimal
+
+    days = [dt.datetime(2024, 1, n) for n in (1, 2, 3)]
+    held = pl.DataFrame(
+        {
+            "i": [1, 2, 3], "f": [1.0, 2.0, 3.0], "d": [Decimal("1.50"), Decimal("2.50"), Decimal("3.50")], "b": [True, False, True],
+            "when": [d.date() for d in days], "at": [d.replace(tzinfo=dt.UTC) for d in days], "none": [None] * 3, "s": ["a b", "c", "d"],
+            "c": pl.Series(["x", "y", "x"], dtype=pl.Categorical),
+        }
+    )  # fmt: skip
+    held.write_parquet(tmp_path / "t.parquet")
+    done = purge(tmp_path / "t.parquet", KEY, Order(wish=wish(text), output=tmp_path / "new.parquet"))
+    kept = pl.read_parquet(tmp_path / "new.parquet")["i"].to_list() if done.deletion is not None else [1, 2, 3]
+    assert kept == left
+    assert done.seen.undecided == (3 if text.startswith("none") else 0)
 
 
 PROGRAM = """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import msgspec
 from bartizan import __version__
 from bartizan.areas.access.replacing import Workplace, folder_with, like
 from bartizan.areas.provenance.passport import statement
+from bartizan.areas.provenance.passport.formats import format_of
 from bartizan.areas.provenance.passport.statement import Details, FileRecord, Parent, Passport
 from bartizan.areas.provenance.signing.files import listing
 from bartizan.areas.provenance.signing.names import WHOLE
@@ -52,10 +54,12 @@ def purge(path: Path, key: PrivateKey, order: Order, *, listener: Listener | Non
     """
     start = _started(path, key, order, listener)
     target = order.output if order.output is not None else start.root
-    _free(target, order)
+    _free(start, target, order)
     with Workplace(target) as place, passport_room("removal").Removed(min(order.proofs, MOST_PROOFS)) as removed:
         run = _Run(start, order, place, removed, listener)
         run.through()
+        if run.unjudged and len(run.unjudged) == len(run.counts):
+            raise InputError("has no columns to judge rows by", place=path.name, cure="name rows by proofs: --rows-from")
         if not len(removed) or order.dry:
             return Purged(files=run.counts, seen=run.seen, unjudged=tuple(run.unjudged), copies=_copies(order, run))
         return run.finished(key, target)
@@ -79,10 +83,16 @@ def _started(path: Path, key: PrivateKey, order: Order, listener: Listener | Non
     return _Start(passport=passport, details=details, line=line, root=found.root, files=files)
 
 
-def _free(target: Path, order: Order) -> None:
-    """Raise `InputError` where something of the result is there already."""
-    if order.output is None:
+def _free(start: _Start, target: Path, order: Order) -> None:
+    """Raise `InputError` where the result cannot be written as it is asked for, or something of it is there already."""
+    if order.opening is not None and order.opening.exists():
+        raise InputError("is there already", place=str(order.opening), cure="name another file for the opening")
+    if order.output is None or order.dry:
         return
+    if start.root.is_dir() and target.resolve().is_relative_to(start.root):
+        raise InputError("lies in the data itself", place=str(target), cure="name an output elsewhere")
+    if start.root.is_file() and format_of(target.name) != format_of(start.root.name):
+        raise InputError("would be of another format than the data", place=str(target), cure=f"give it the ending of {start.root.name}")
     taken = next((one for one in (target, statement.passport_path(target), *beside(target).values()) if one.exists()), None)
     if taken is not None:
         raise InputError("is there already", place=str(taken), cure="name another output")
@@ -228,15 +238,15 @@ class _Run:
             in_place=self.order.output is None,
             elsewhere=deletion.Search(files=copies.files, found=copies.found, unread=len(copies.unread)) if copies is not None else None,
         )
-        self._put(self._new(), target, details, line, places)
+        with _chain(self.order.state) as note:
+            self._put(self._new(), target, details, line, places)
+            note(made)
         write_atomically(places["certificate"], deletion.seal(made, key), 0o644)
         written = {"data": target, "passport": statement.passport_path(target), **places}
         if self.order.opening is not None:
             opening = deletion.Opening(salt=salt.hex(), rule=rule)
             write_atomically(self.order.opening, msgspec.json.encode(opening), 0o600, replace=False)
             written["opening"] = self.order.opening
-        if self.order.state is not None:
-            _noted(self.order.state, made)
         return Purged(
             files=self.counts, seen=self.seen, deletion=made, written=written, proofs=proved, unproved=unproved, copies=copies,
             unjudged=tuple(self.unjudged),
@@ -324,27 +334,33 @@ def _copies(order: Order, run: _Run) -> Copies | None:
     if run.copies is None:
         return None
     target = order.output if order.output is not None else run.start.root
-    own = [run.start.root, run.place.folder, target]
+    passports = [run.order.passport or statement.passport_path(run.start.root), statement.passport_path(target)]
+    own = [run.start.root, run.place.folder, target, *passports, *map(statement.details_path, passports)]
     found: Copies = run.copies.search(own)
     return found
 
 
-def _noted(folder: Path, made: Deletion) -> None:
-    """Note the deletion in the chain of evidence in `folder`."""
+@contextmanager
+def _chain(folder: Path | None) -> Iterator[Callable[[Deletion], object]]:
+    """What notes a deletion in the chain of evidence in `folder`. It is opened before anything is replaced, so that it fails in time."""
     from bartizan.evidence import Keyring, Store
     from bartizan.model.access import Purge
 
-    noted = Purge(
-        dataset=made.name,
-        before=made.before.passport,
-        after=made.after.passport,
-        certificate=made.id,
-        removed=made.removed,
-        left=made.after.rows,
-        kinds=made.kinds,
-    )
+    if folder is None:
+        yield lambda _: None
+        return
     with Store.open(folder, key=Keyring(folder / "keys").signer()) as store:
-        store.note_purge(noted)
+        yield lambda made: store.note_purge(
+            Purge(
+                dataset=made.name,
+                before=made.before.passport,
+                after=made.after.passport,
+                certificate=made.id,
+                removed=made.removed,
+                left=made.after.rows,
+                kinds=made.kinds,
+            )
+        )
 
 
 def _among(joined: bytes, leaves: frozenset[bytes]) -> Any:

@@ -173,6 +173,8 @@ def _every(parts: Iterable[Any], length: int, pl: Any) -> Any:
 def _typed(kind: Any, clause: Clause, place: str) -> rows.Value:
     """The value of a clause as one of the column's type."""
     pl = retention.polars()
+    if kind == pl.Null:  # a column without one value
+        return clause.value
     if kind.is_numeric():
         number = _number(clause.value)
         if number is None:

@@ -67,7 +67,8 @@ def sync(path: Path) -> None:
     for folder, _, names in os.walk(path) if path.is_dir() else ((str(path.parent), [], [path.name]),):
         for name in names:
             one = Path(folder, name)
-            if stat.S_ISREG(os.lstat(one).st_mode):
+            said = os.lstat(one)
+            if stat.S_ISREG(said.st_mode) and said.st_nlink == 1:  # what is linked was there before
                 descriptor = os.open(one, os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
