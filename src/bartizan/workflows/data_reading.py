@@ -21,7 +21,7 @@ from bartizan.engine.answers import answers
 from bartizan.engine.runner import now
 from bartizan.methods.one_pass import Consumer, Guarded, Listener
 from bartizan.model.checks import Check
-from bartizan.model.errors import BartizanError, InputError, MissingExtra
+from bartizan.model.errors import BartizanError, InputError, MissingExtra, one_line
 from bartizan.model.findings import Finding, Job
 from bartizan.model.system import Dataset
 
@@ -105,6 +105,7 @@ def read(path: Path, root: Path, wanted: Wanted, journal: Journal, *, listener: 
         path, at=now(), own=wanted.own, ignore=wanted.ignore, parents=wanted.parents, types=wanted.types, listener=listener,
         consumers=parts.consumers, broken=broken, journal=journal,
     )  # fmt: skip
+    parts.left_out(broken or ())
     schemas, why = parts.schemas()
     return Found(made, details, schemas, why, parts.answered(), tuple(broken or ()))
 
@@ -145,6 +146,11 @@ class _Parts:
     @property
     def consumers(self) -> Sequence[Consumer]:
         return tuple(self._guards.values())
+
+    def left_out(self, broken: Iterable[InputError]) -> None:
+        """Say to those who would call the rest clean that not all was read."""
+        if self._scan is not None:
+            self._scan.skipped += [one_line(str(error), 160) for error in broken if error.place is None]
 
     def schemas(self) -> tuple[Mapping[Path, Any], str]:
         """The inferred schemas, or why there are none."""

@@ -187,9 +187,9 @@ def _inferred(path: Path, found: Found) -> Iterator[Line]:
         return
     several = f"{len(found.schemas)} kinds of tables, " if len(found.schemas) > 1 else ""
     for place in [*found.schemas][:SHOWN]:
-        name = path.name if not several else place.relative_to(path.resolve()).as_posix()
-        remedy = f"Write it and review it: bartizan data gate {name} --infer {Path(name).name}.schema.yaml"
-        of = f" of {one_line(name, 80)}" if several else ""
+        inner = place.relative_to(path.resolve()).as_posix() if several else ""
+        remedy = f"Write it and review it: bartizan data gate {path / inner} --infer {place.name}.schema.yaml"
+        of = f" of {one_line(inner, 80)}" if several else ""
         title = f"inferred{of}, not reviewed, nothing judged by it"
         yield Line(area="quality", check="schema", verdict=None, title=title, remedy=remedy)
     if len(found.schemas) > SHOWN:

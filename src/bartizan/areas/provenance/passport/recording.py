@@ -52,16 +52,18 @@ def record(
     """The passport of the file or folder `path` as it is now, not signed, from one reading in which `consumers` take part.
 
     `at` is the time that it says (RFC 3339), `own` are files that do not count (the passport itself), `types` are Arrow types by column
-    for csv files. With `broken` a table that cannot be read counts as one row, and what is wrong with it is added there. With a `journal`
-    a reading that was stopped goes on where it was. Raises `Refused` for links and for a file that changes meanwhile, `InputError` for
-    what cannot be read, `MissingExtra`.
+    for csv files. With `broken` a table that cannot be read counts as one row, what else may not be there (links, names that no statement
+    can hold) is left out, and what is wrong is added there. With a `journal` a reading that was stopped goes on where it was. Raises
+    `Refused` for links and for a file that changes meanwhile, `InputError` for what cannot be read, `MissingExtra`.
     """
     left_out = sorted({*ignore, *GIT, *_inside(path.resolve(), own)}) if path.is_dir() else []
     found = listing(path, ignore=left_out)
-    if found.problems:
+    if found.problems and broken is None:
         raise Refused(f"cannot be recorded: {found.problems[0]}", place=str(path))
+    if broken is not None:
+        broken += [InputError(problem) for problem in found.problems]
     if not found.files:
-        raise InputError("holds no file", place=str(path))
+        raise InputError("holds no file" + (f" that can be read: {found.problems[0]}" if found.problems else ""), place=str(path))
     known = {column: arrow_type(kind) for column, kind in (types or {}).items()}
     with RowSet() as rows:
         records = _Reading(found, rows, known, Together(consumers), listener, broken, journal).records()
