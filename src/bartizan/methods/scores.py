@@ -33,7 +33,8 @@ class Score:
     def interval(self, confidence: float = 0.95) -> tuple[float, float, float]:
         """Value, low and high of a score between 0 and 1; on the scale of log-odds, so that it stays there."""
         z = normal_quantile(0.5 + confidence / 2.0)
-        value = min(max(self.value, 1e-6), 1.0 - 1e-6)
+        least = 0.5 / max(len(self.parts), 1)
+        value = min(max(self.value, least), 1.0 - least)
         middle, spread = math.log(value / (1.0 - value)), z * self.error / (value * (1.0 - value))
         low, high = (1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, end)))) for end in (middle - spread, middle + spread))
         return self.value, min(low, self.value), max(high, self.value)

@@ -8,7 +8,7 @@ Mining and Knowledge Discovery 38, 2024), which is what the column says that the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,17 +42,15 @@ def importances(
     full = question.score(rows, np.concatenate([model.predict(model.rows, {}) for model in models]), folds)
 
     def lost(columns: list[int], leaves: Sequence[npt.NDArray[np.int64]] | None) -> Loss:
-        parts, value = np.zeros(len(rows)), 0.0
-        for _ in range(repeats):
-            watch.look()
-            told = [
-                model.predict(model.rows, _moved(model.rows, columns, leaves[number] if leaves else None, random))
-                for number, model in enumerate(models)
-            ]
-            permuted = question.score(rows, np.concatenate(told), folds)
-            parts += permuted.parts / repeats
-            value += permuted.value / repeats
-        return loss(full, Score(value, parts))
+        watch.look()
+        told = []  # all repeats in one question to each model
+        for number, model in enumerate(models):
+            orders = [_order(model.rows, leaves[number] if leaves else None, random) for _ in range(repeats)]
+            answered = model.predict(np.tile(model.rows, repeats), dict.fromkeys(columns, np.concatenate(orders)))
+            told.append(answered.reshape(repeats, len(model.rows)))
+        scores = [question.score(rows, np.concatenate([part[repeat] for part in told]), folds) for repeat in range(repeats)]
+        value, parts = sum(score.value for score in scores) / repeats, sum(score.parts for score in scores) / repeats
+        return loss(full, Score(value, np.asarray(parts)))
 
     found, whole = {}, {}
     for place in places:
@@ -66,14 +64,14 @@ def importances(
     return found
 
 
-def _moved(rows: Rows, columns: list[int], leaves: npt.NDArray[np.int64] | None, random: np.random.Generator) -> Mapping[int, Rows]:
-    """One order for all `columns`; within each leaf where there are leaves."""
+def _order(rows: Rows, leaves: npt.NDArray[np.int64] | None, random: np.random.Generator) -> Rows:
+    """`rows` in another order; within each leaf where there are leaves."""
     if leaves is None:
-        return dict.fromkeys(columns, random.permutation(rows))
+        return random.permutation(rows)
     shuffled = random.permutation(len(rows))
     order = np.empty(len(rows), dtype=np.int64)
     order[np.argsort(leaves, kind="stable")] = shuffled[np.argsort(leaves[shuffled], kind="stable")]
-    return dict.fromkeys(columns, rows[order])
+    return rows[order]
 
 
 def _leaves(matrix: Matrix, place: int, others: list[int], model: Asked, seed: int) -> npt.NDArray[np.int64]:
