@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
+import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ from bartizan.areas.quality.alike_texts import clusters, near_texts
 from bartizan.areas.quality.far_rows import outliers
 from bartizan.areas.quality.leaked_rows import table_leakage
 from bartizan.areas.quality.suspect_labels import label_errors
-from bartizan.methods.descriptors import of_set, of_table
+from bartizan.methods.descriptors import of_set, of_table, reduced
 
 CLEANLAB = """
 import sys, time, warnings, numpy as np
@@ -74,19 +77,51 @@ told("rensa RMinHashLSH (candidates)", got, time.process_time() - t0)
 
 
 def labels(folder: Path) -> None:
-    """Ten in a hundred labels wrong, on 20,000 pictures."""
-    for name, (x, y) in picture_sets().items():
-        x, y = x[:20_000], y[:20_000]
+    """Ten in a hundred labels wrong, on 20,000 pictures, tables and texts; the peer gets the same features, and pixels where there are."""
+    cleanlab = peer("cleanlab", "cleanlab", "pandas")
+    sets: dict[str, Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray | None]]] = {
+        name: lambda held=held: (of_set(held[0][:20_000], None, dimensions=100, fine=True), held[1][:20_000], held[0][:20_000])
+        for name, held in picture_sets().items()
+    }
+    sets |= {name: lambda held=held: (reduced(of_table(held[0])), held[1], None) for name, held in tables().items()}
+    for name, make in sets.items():
+        begun = time.process_time()
+        features, y, pictures = make()
+        described = time.process_time() - begun
         for kind in ("symmetric", "pair", "clean"):
             given = noisy(y, kind)
             begun = time.process_time()
-            found = label_errors(of_set(x, None), given)
-            spent, bad = time.process_time() - begun, given != y
+            found = label_errors(features, given)
+            spent, bad = time.process_time() - begun + described, given != y
             f1 = 2 * (found.flagged & bad).sum() / max(1, found.flagged.sum() + bad.sum())
-            print(f"{name}, {kind}: F1 {f1:.3f}, flagged {found.flagged.mean():.3%}, {spent:.1f} s")
-            if kind != "clean" and name == "MNIST":
-                np.savez(folder / "labels.npz", x=x.reshape(len(x), -1), y=given, true=y)
-                print("  " + "\n  ".join(asked(peer("cleanlab", "cleanlab", "pandas"), CLEANLAB, str(folder / "labels.npz"))))
+            print(f"{name} ({len(y)} rows), {kind}: F1 {f1:.3f}, flagged {found.flagged.mean():.3%}, {spent:.1f} s", flush=True)
+            np.savez(folder / "labels.npz", x=features, y=given, true=y)
+            print("  same features: " + "; ".join(asked(cleanlab, CLEANLAB, str(folder / "labels.npz"))), flush=True)
+            if pictures is not None and kind != "clean" and name != "digits":
+                np.savez(folder / "labels.npz", x=pictures.reshape(len(pictures), -1), y=given, true=y)
+                print("  pixels: " + "; ".join(asked(cleanlab, CLEANLAB, str(folder / "labels.npz"))), flush=True)
+
+
+def tables() -> dict[str, tuple[pd.DataFrame, np.ndarray]]:
+    """Tables and texts with labels: one of scikit-learn's, one made of clusters, and Debian's packages by their section, where apt is."""
+    from sklearn.datasets import load_breast_cancer, make_classification
+
+    cancer = load_breast_cancer()
+    x, y = make_classification(20_000, 20, n_informative=12, n_redundant=4, n_classes=5, class_sep=2.0, flip_y=0.0, random_state=0)
+    found = {"tumours": (pd.DataFrame(cancer.data), cancer.target), "made of clusters": (pd.DataFrame(x), y)}
+    if shutil.which("apt-cache"):
+        wanted = ("games", "fonts", "perl", "python", "science", "sound", "doc", "golang")
+        said = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True).stdout
+        rows = {}
+        for package in said.split("\n\n"):
+            facts = dict(line.split(": ", 1) for line in package.splitlines() if ": " in line and line[0] != " ")
+            section = facts.get("Section", "").rpartition("/")[2]
+            if section in wanted and len(facts.get("Description", "").split()) >= 4:
+                rows[facts["Description"]] = wanted.index(section)
+        texts = list(rows)[:: max(1, len(rows) // 8000)]
+        if len(texts) > 1000:
+            found["package descriptions"] = (pd.DataFrame({"text": texts}), np.array([rows[text] for text in texts]))
+    return found
 
 
 def far(folder: Path) -> None:

@@ -196,6 +196,7 @@ def outlier_plot(title: str, summary: str, scores: Sequence[tuple[int, float]], 
     usual, beyond = _thinned(scores), sorted((one for one in odd if math.isfinite(one[1])), key=lambda one: -one[1])[:MOST_POINTS]
     values = [value for _, value in (*usual, *beyond)] + [cut]
     low, top = math.log10(max(min(values), 1e-3)), math.log10(max(*values, 1e-3))
+    top += 0.06 * (top - low)
     last = max((row for row, _ in (*usual, *beyond)), default=1) or 1
 
     def spot(row: int, value: float) -> tuple[float, float]:

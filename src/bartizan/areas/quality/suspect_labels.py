@@ -35,7 +35,7 @@ _SUREST = 0.75
 _PRIOR = 20.0
 """Rows that the error rate of all classes together counts for beside the anchors of one class."""
 
-_COSINES = 1000
+_COSINES = 800
 """Random cosines of the regression: what they cost grows with their square."""
 
 _SHARPNESS = 2.0
@@ -44,7 +44,7 @@ _SHARPNESS = 2.0
 _RIDGES = (0.05, 1.0, 20.0)
 """Of these the one is taken that makes the labels of `_TRIED` rows most likely."""
 
-_TRIED = 4000
+_TRIED = 2000
 _WARMTHS = (2.0, 4.0, 6.0, 8.0, 10.0, 14.0, 20.0)
 _ASTRAY = 0.1
 """Share of labels that are taken to be arbitrary where the answers of the regression are made probabilities."""
@@ -169,7 +169,7 @@ class _Regression:
 
 
 def _cosines(rows: Singles) -> Singles:
-    """Cosines of random directions, (n, at most 1,000), whose products come near a Gaussian kernel of the rows."""
+    """Cosines of random directions, (n, at most 800), whose products come near a Gaussian kernel of the rows."""
     random = np.random.default_rng(0)
     count = min(_COSINES, max(50, len(rows)))
     pairs = random.integers(0, len(rows), (2, 2000))
