@@ -95,6 +95,7 @@ _CLASS = np.zeros(256, np.uint8)
 _CLASS[97:123] = _CLASS[65:91] = np.arange(1, 27)
 _CLASS[LETTER] = _BEYOND
 _ROWS = 1 << 13
+_CLOSE = 400  # a page with more than one place in so many characters is heard as a whole
 
 
 class Ear:
@@ -113,10 +114,33 @@ class Ear:
 
     def before(self, codes: Codes, places: NDArray[np.intp], width: int) -> NDArray[np.uint8]:
         """The lists heard within `width` places before each of `places`, in the same text; no letter stands at a place itself."""
+        if len(places) * _CLOSE > len(codes):
+            return self._everywhere(codes, places, width)
         heard = np.zeros(len(places), np.uint8)
         for top in range(0, len(places), _ROWS):
             self._hear(codes, places[top : top + _ROWS], width, heard[top : top + _ROWS])
         return heard
+
+    def _everywhere(self, codes: Codes, places: NDArray[np.intp], width: int) -> NDArray[np.uint8]:
+        """The same, faster for many places: all words of the page are looked up, and then which of them is the last before a place."""
+        letter = np.append(_CLASS[codes], np.zeros(2, np.uint8))
+        begins = letter[:-2] > 0
+        begins[1:] &= (letter[:-3] == 0) | (letter[:-3] == _BEYOND)
+        at = np.flatnonzero(begins)
+        lists = self._lists(letter, at)
+        at, lists = at[lists > 0], lists[lists > 0]
+        edges = np.append(-1, np.flatnonzero(codes == 0))
+        low = np.maximum(places - width, edges[np.searchsorted(edges, places) - 1] + 1)
+        heard = self._lists(letter, low)  # a word that the window cuts counts as it stands in it
+        for bit in (1 << i for i in range(8)):
+            words = np.append(-1, at[(lists & bit) > 0])
+            heard[words[np.searchsorted(words, places) - 1] >= low] |= bit
+        return heard
+
+    def _lists(self, letter: NDArray[np.uint8], at: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """The lists that have a word of the three letters at each of `at`."""
+        three = letter[at].astype(np.intp) * _LETTERS**2 + letter[at + 1].astype(np.intp) * _LETTERS + letter[at + 2]
+        return np.asarray(self._table[three], np.uint8)
 
     def _hear(self, codes: Codes, places: NDArray[np.intp], width: int, heard: NDArray[np.uint8]) -> None:
         window = codes[np.maximum(places[:, None] + np.arange(-width, 1), 0)]
@@ -127,9 +151,7 @@ class Ear:
         if edge.any():
             begins &= ~np.logical_or.accumulate(edge[:, ::-1], axis=1)[:, -1:0:-1]
         row, column = np.nonzero(begins)
-        flat = letter.ravel()
-        at = row * letter.shape[1] + column
-        lists = self._table[flat[at].astype(np.intp) * _LETTERS**2 + flat[at + 1].astype(np.intp) * _LETTERS + flat[at + 2]]
+        lists = self._lists(letter.ravel(), row * letter.shape[1] + column)
         for bit in (1 << i for i in range(8)):
             heard[row[(lists & bit) > 0]] |= bit
 

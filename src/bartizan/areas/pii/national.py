@@ -30,6 +30,7 @@ class Rule(msgspec.Struct, frozen=True):
     words: str
     strong: bool = False
     tail: str = ""  # a pattern of further characters directly behind the shape that belong to it
+    head: Callable[[str], bool] | None = None  # what the first four digits must be, for shapes of one run, where that rules out much
 
     @property
     def context(self) -> Phrases:
@@ -405,6 +406,10 @@ def hr_oib(d: str) -> bool:
     return mod_11_10(d) and _varied(d)
 
 
+def _birthday(head: str) -> bool:
+    return 1 <= int(head[:2]) % 40 <= 31 and 1 <= int(head[2:]) % 40 <= 12
+
+
 RULES: tuple[Rule, ...] = (
     Rule("us_ssn", ("3-2-4",), us_ssn, r"ssn|ss ?#|social.?security|soc\.? ?sec", strong=True),
     Rule("us_ssn", ("9", "3 2 4", "3.2.4"), us_ssn, r"ssn|ss ?#|social.?security|soc\.? ?sec"),
@@ -414,7 +419,8 @@ RULES: tuple[Rule, ...] = (
     Rule("gb_nino", ("AA999999A",), gb_nino, r"nino|national insurance|ni (?:no|num)", strong=True),
     Rule("de_steuer_id", ("11", "2 3 3 3"), de_steuer_id, r"steuer|identifikationsnummer|idnr|tax.?id|tin(?![a-z])"),
     Rule("de_rvnr", ("99999999A999",), de_rvnr, r"rente|sozialvers|versicherungsnum|rvnr|svnr|social", strong=True),
-    Rule("fr_nir", ("15", "13 2", "1 2 2 2 3 3 2"), fr_nir, r"sécurité sociale|securite sociale|nir(?![a-z])|insee", strong=True),
+    Rule("fr_nir", ("15", "13 2", "1 2 2 2 3 3 2"), fr_nir, r"sécurité sociale|securite sociale|nir(?![a-z])|insee", strong=True,
+         head=lambda head: head[0] in "12"),
     Rule("fr_nir", ("999999A99999999",), fr_nir, r"sécurité sociale|securite sociale|nir(?![a-z])|insee"),
     Rule("es_dni", ("99999999A", "A9999999A"), es_dni, r"dni|nie|nif|documento|identidad", strong=True),
     Rule("es_dni", ("8",), es_dni, r"dni|nie|nif|documento|identidad", tail="-[A-Za-z]", strong=True),
@@ -426,7 +432,7 @@ RULES: tuple[Rule, ...] = (
     Rule("se_personnummer", ("6-4", "8-4"), se_personnummer, r"person|samordning|swed|svensk", strong=True),
     Rule("se_personnummer", ("10", "12"), se_personnummer, r"personn|samordning|swed|svensk"),
     Rule("dk_cpr", ("6-4", "10"), dk_cpr, r"cpr|personn|dan(?:ish|sk)"),
-    Rule("no_fodselsnummer", ("11", "6 5"), no_fodselsnummer, r"fødsel|fodsel|personn|norw|norsk", strong=True),
+    Rule("no_fodselsnummer", ("11", "6 5"), no_fodselsnummer, r"fødsel|fodsel|personn|norw|norsk", strong=True, head=_birthday),
     Rule("fi_hetu", ("999999A999A", "999999A9999"), fi_hetu, r"hetu|henkil|personbeteckning", strong=True),
     Rule("fi_hetu", ("6-3",), fi_hetu, r"hetu|henkil|personbeteckning", tail="[0-9A-Ya-y]", strong=True),
     Rule("is_kennitala", ("6-4",), is_kennitala, r"kennital|icelan", strong=True),
@@ -444,7 +450,7 @@ RULES: tuple[Rule, ...] = (
     Rule("hu_taj", ("9", "3 3 3", "3-3-3"), hu_taj, r"taj|társadalom|health insurance"),
     Rule("at_svnr", ("10", "4 6", "4-6"), at_svnr, r"sv-?n(?:r|um)|sozialvers|versicherungsn|austria|österr"),
     Rule("ch_ahv", ("3.4.4.2",), ch_ahv, r"ahv|avs|sozialvers", strong=True),
-    Rule("ch_ahv", ("13",), ch_ahv, r"ahv|avs|sozialvers", strong=True),
+    Rule("ch_ahv", ("13",), ch_ahv, r"ahv|avs|sozialvers", strong=True, head=lambda head: head[:3] == "756"),
     Rule("ie_pps", ("9999999A", "9999999AA"), ie_pps, r"pps|rsi(?![a-z])|ireland|irish"),
     Rule("br_cpf", ("3.3.3-2", "3.3.3.2", "9-2"), br_cpf, r"cpf|cadastro", strong=True),
     Rule("br_cpf", ("11",), br_cpf, r"cpf|cadastro|brasil|brazil"),
@@ -459,7 +465,8 @@ RULES: tuple[Rule, ...] = (
     Rule("au_tfn", ("9", "3 3 3"), au_tfn, r"tfn|tax file"),
     Rule("au_medicare", ("10", "4 5 1"), au_medicare, r"medicare"),
     Rule("nz_ird", ("8", "9", "2-3-3", "3-3-3"), nz_ird, r"ird(?![a-z])|inland revenue"),
-    Rule("cn_resident", ("18", "99999999999999999A"), cn_resident, r"resident|身份|id ?n(?:o|um)|identity", strong=True),
+    Rule("cn_resident", ("18", "99999999999999999A"), cn_resident, r"resident|身份|id ?n(?:o|um)|identity", strong=True,
+         head=lambda head: head[0] in "12345678"),
     Rule("tw_national", ("A999999999",), tw_national, r"taiwan|national id|身分"),
     Rule("hk_id", ("A9999999", "A999999A"), hk_id, r"hkid|hong kong|identity card"),
     Rule("sg_nric", ("A9999999A",), sg_nric, r"nric|fin(?![a-z])|singapore"),

@@ -14,7 +14,7 @@ from bartizan.areas.pii.context import Ear, Phrases, Window
 from bartizan.areas.pii.hits import Hit
 from bartizan.areas.pii.page import ALNUM, Page, table
 from bartizan.areas.pii.payment import BRANDS, issuer
-from bartizan.areas.pii.shapes import JOINS, Shapes, Spans, cards
+from bartizan.areas.pii.shapes import JOINS, LONG, Shapes, Spans, cards, heads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +35,7 @@ _SHAPES = Shapes(_CARDS | _DATE_SHAPES | _RULES.keys())
 _IDENTITY, _BIRTH, _CARD_SAID, _LUHN = 1, 2, 4, 8
 _EAR = Ear(*((word for found in phrases.beginnings.values() for word in found) for phrases in (_IDENTITY_WORDS, _BIRTH_WORDS, _CARD_WORDS)))
 _WINDOW = 48
+_SILENCE = Window("")
 _REFUSED_LEFT = ALNUM | table("_+")
 
 
@@ -48,6 +49,19 @@ _OF_RULES = _those(_RULES.__contains__)
 _STRONG = _those(lambda shape: any(rule.strong for rule in _RULES.get(shape, ())))
 _PLAIN = _OF_CARDS & ~_OF_DATES & ~_OF_RULES
 _BRANDED = ("", *(f"range of {name} and Luhn digit" for name in BRANDS))
+_HEADED = _those(lambda shape: shape.isdigit() and all(rule.head for rule in _RULES.get(shape, ()) if rule.strong))
+_HEADS = np.zeros((len(_SHAPES.names), 10_000), np.bool_)
+for _shape in np.flatnonzero(_HEADED & _STRONG).tolist():
+    _heads = [rule.head for rule in _RULES[_SHAPES.names[_shape]] if rule.strong and rule.head]
+    _HEADS[_shape] = [any(head(f"{number:04}") for head in _heads) for number in range(10_000)]
+_SHORT_CARDS = _OF_CARDS & _those(lambda shape: sum(map(int, re.findall("[0-9]+", shape))) < LONG)
+_FOLLOWED = np.ones((len(_SHAPES.names), 256), np.bool_)
+for _shape in np.flatnonzero(_STRONG).tolist():
+    _tails = [rule.tail for rule in _RULES[_SHAPES.names[_shape]] if rule.strong]
+    if all(_tails):  # one of their first characters must follow
+        _FOLLOWED[_shape] = [
+            any(re.match(tail, f"{chr(code)}A") or re.match(tail, f"{chr(code)}K") for tail in _tails) for code in range(256)
+        ]
 _OPEN = _those(lambda shape: any(re.match(rule.tail, "A") for rule in _RULES.get(shape, ()) if rule.tail))  # a letter may follow
 
 
@@ -98,11 +112,15 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int
     refused |= (left == ord(".")) & ((codes[spans.start - 2] - np.uint8(48)) < 10)
     spans = spans.only(~refused)
     shape = spans.shape
-    luhn, brand = _as_cards(page, spans)
-    sure = _STRONG[shape] | (brand > 0)
-    asked = np.flatnonzero(_OF_RULES[shape] | _OF_DATES[shape] | (luhn & (brand == 0)))
     heard = np.zeros(len(shape), np.uint8)
+    asked = _OF_RULES[shape] | _OF_DATES[shape] | _SHORT_CARDS[shape]
     heard[asked] = page.heard(_EAR, spans.start[asked], _WINDOW)
+    luhn, brand = _as_cards(page, spans, _OF_CARDS[shape] & (~_SHORT_CARDS[shape] | ((heard & _CARD_SAID) > 0)))
+    asked = luhn & (brand == 0) & ~asked
+    heard[asked] = page.heard(_EAR, spans.start[asked], _WINDOW)
+    sure = (_STRONG[shape] & _FOLLOWED[shape, codes[spans.end]]) | (brand > 0)
+    headed = np.flatnonzero(sure & _STRONG[shape] & _HEADED[shape] & (brand == 0))
+    sure[headed] = _HEADS[shape[headed], heads(codes, spans.start[headed])]
     sure |= _OF_RULES[shape] & ((heard & _IDENTITY) > 0)
     sure |= _OF_DATES[shape] & ((heard & _BIRTH) > 0)
     sure |= luhn & ((heard & _CARD_SAID) > 0)
@@ -111,11 +129,10 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int
     return zip(*(column[sure].tolist() for column in columns), strict=True)
 
 
-def _as_cards(page: Page, spans: Spans) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """For each stretch: has it the shape and the Luhn digit of a card, and, where that is enough, the number of its brand plus one?"""
+def _as_cards(page: Page, spans: Spans, such: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """For each stretch of `such`: does its Luhn digit hold, and, where that is enough, the number of its brand plus one."""
     luhn = np.zeros(len(spans.shape), np.bool_)
     brand = np.zeros(len(spans.shape), np.uint8)
-    such = np.flatnonzero(_OF_CARDS[spans.shape])
     luhn[such], brand[such] = cards(page.codes, spans.start[such], spans.end[such])
     return luhn, np.where(luhn, brand, 0).astype(np.uint8)
 
@@ -125,7 +142,7 @@ def _judged(page: Page, shape: str, place: tuple[int, int], heard: int, brand: i
     start, end = place
     best: Hit | None = None
     if shape in _RULES:
-        before = Window(page.before(start) if heard & _IDENTITY else "")
+        before = Window(page.before(start)) if heard & _IDENTITY else _SILENCE
         spoken = bool(before.words) and _WORDS[shape].possible(before)
         bare = page.flat[start:end]
         for separator in _SEPARATORS[shape]:
@@ -138,12 +155,7 @@ def _judged(page: Page, shape: str, place: tuple[int, int], heard: int, brand: i
         return best
     if heard & _LUHN:
         best = _better(best, _card(page, start, end, heard, brand))
-    if (
-        heard & _BIRTH
-        and shape in _DATE_SHAPES
-        and _BIRTH_WORDS.search(page.before(start, 40))
-        and plausible_birth(page.flat[start:end])
-    ):
+    if heard & _BIRTH and shape in _DATE_SHAPES and _BIRTH_WORDS.search(page.before(start, 40)) and plausible_birth(page.flat[start:end]):
         best = _better(best, page.hit("date_of_birth", start, end, 0.85, "a date behind a word for birth"))
     return best
 

@@ -119,6 +119,11 @@ def cards(codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> tuple
         size = np.cumsum(digit, axis=1, dtype=np.uint8)
         total = np.where(size & 1, value, _DOUBLED[value]).sum(axis=1, dtype=np.uint16)
         luhn[top : top + _ROWS] = total % 10 == 0
-        prefix = (codes[a[:, None] + np.arange(4)] - np.uint8(48)) @ np.array((1000, 100, 10, 1))
-        brand[top : top + _ROWS] = np.where(size[:, -1] < LONG, 0, brands()[prefix, size[:, -1]])
+        brand[top : top + _ROWS] = np.where(size[:, -1] < LONG, 0, brands()[heads(codes, a), size[:, -1]])
     return luhn, brand
+
+
+def heads(codes: Codes, start: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The numbers that the four digits at each of `start` write."""
+    digits = codes[start[:, None] + np.arange(4)] - np.uint8(48)
+    return np.asarray(digits @ np.array((1000, 100, 10, 1)), np.intp)
