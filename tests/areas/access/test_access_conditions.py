@@ -118,7 +118,7 @@ RULES = st.tuples(
 ).map(lambda r: f"{r[0]} ({r[1]}, {r[2]}, {r[3]}) {r[4]} {{ {r[5]} }};")
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(st.lists(RULES, min_size=1, max_size=4).map("\n".join), st.sampled_from(["ann", "bob"]), st.sampled_from(["train", "bill"]))
 def test_compiled_rules_keep_what_cedar_permits(rules: str, who: str, purpose: str) -> None:
     try:

@@ -111,31 +111,30 @@ RAW_SQL = [
 ]
 
 
-@pytest.mark.parametrize("text", RAW_SQL)
-def test_raw_sql_reaches_nothing_else(alice: Reader, data: Path, text: str) -> None:
+def test_raw_sql_reaches_nothing_else(alice: Reader, data: Path) -> None:
     secret = pl.read_parquet(data) if data.suffix == ".parquet" else pl.read_csv(data)  # a variable that a replacement scan would find
-    with pytest.raises(BartizanError) as told:
-        alice.sql(text.format(path=data, folder=data.parent))
+    for text in RAW_SQL:
+        with pytest.raises(BartizanError) as told:
+            alice.sql(text.format(path=data, folder=data.parent))
+        assert secrets_in(str(told.value)) == [], text
     assert len(secret) == ROWS
-    assert secrets_in(str(told.value)) == []
     assert not (data.parent / "out.csv").exists()
 
 
-@pytest.mark.parametrize("text", RAW_SQL)
-def test_the_sealed_database_is_a_wall_of_its_own(data: Path, text: str) -> None:
+def test_the_sealed_database_is_a_wall_of_its_own(data: Path) -> None:
     """The same without the look at the text: nothing of the file comes out, nothing is written."""
     connection = sealed(Limits())
     connection.register("loans", pl.DataFrame({"masked": ["-"]}).to_arrow())
     lock(connection)
     secret = pl.read_parquet(data) if data.suffix == ".parquet" else pl.read_csv(data)
-    try:
-        answer = str(connection.execute(text.format(path=data, folder=data.parent)).fetchall())
-    except duckdb.Error as error:
-        answer = str(error)
-    finally:
-        connection.close()
+    for text in RAW_SQL:
+        try:
+            answer = str(connection.execute(text.format(path=data, folder=data.parent)).fetchall())
+        except duckdb.Error as error:
+            answer = str(error)
+        assert secrets_in(answer) == [], text
+    connection.close()
     assert len(secret) == ROWS
-    assert secrets_in(answer) == []
     assert not (data.parent / "out.csv").exists()
     assert not (data.parent / "x.db").exists()
 
@@ -149,27 +148,27 @@ def test_a_join_on_a_masked_column_matches_masks_alone(alice: Reader) -> None:
     assert alice.sql(f"SELECT count(*) FROM loans JOIN (VALUES {values}) AS known(value) ON income = value").row(0) == (0,)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "SELECT * FROM loans",
-        "FROM loans",
-        "SELECT l FROM loans l",
-        "SELECT COLUMNS('.*') FROM loans",
-        "SELECT * EXCLUDE (id) FROM loans ORDER BY email, ssn",
-        "SELECT DISTINCT ON (email) * FROM loans",
-        "TABLE loans",
-        "SELECT to_json(l) FROM loans l",
-        "WITH everything AS (SELECT * FROM loans) SELECT * FROM everything",
-        "SELECT array_agg(l) FROM loans l",
-        "SELECT id, (SELECT list(b.email) FROM loans b WHERE b.id = a.id) FROM loans a",
-        "SELECT string_agg(ssn, ','), max(email), min(zip), mode(born), histogram(income) FROM loans GROUP BY id",
-    ],
-)
-def test_a_star_gives_masks(alice: Reader, text: str) -> None:
-    answer = alice.sql(text)
-    assert len(answer)
-    assert secrets_in(answer) == []
+STARS = [
+    "SELECT * FROM loans",
+    "FROM loans",
+    "SELECT l FROM loans l",
+    "SELECT COLUMNS('.*') FROM loans",
+    "SELECT * EXCLUDE (id) FROM loans ORDER BY email, ssn",
+    "SELECT DISTINCT ON (email) * FROM loans",
+    "TABLE loans",
+    "SELECT to_json(l) FROM loans l",
+    "WITH everything AS (SELECT * FROM loans) SELECT * FROM everything",
+    "SELECT array_agg(l) FROM loans l",
+    "SELECT id, (SELECT list(b.email) FROM loans b WHERE b.id = a.id) FROM loans a",
+    "SELECT string_agg(ssn, ','), max(email), min(zip), mode(born), histogram(income) FROM loans GROUP BY id",
+]
+
+
+def test_a_star_gives_masks(alice: Reader) -> None:
+    for text in STARS:
+        answer = alice.sql(text)
+        assert len(answer)
+        assert secrets_in(answer) == [], text
 
 
 def test_an_aggregate_of_one_row(alice: Reader) -> None:
@@ -187,30 +186,30 @@ def test_an_aggregate_of_one_row(alice: Reader) -> None:
 
 def test_a_regular_expression_sees_the_mask(alice: Reader) -> None:
     for name in ("zip", "born", "income", "email", "ssn", "note"):
-        for row in (0, 2, 4):
+        for row in (0, 4):
             pattern = re.escape(str(LOANS[name][row]))
             held = f"regexp_matches(CAST({name} AS VARCHAR), '^{pattern}$') OR {name}::VARCHAR LIKE '{pattern}'"
             assert alice.sql(f"SELECT count(*) FROM loans WHERE {held}").row(0) == (0,), name
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "SELECT CAST(email AS INTEGER) FROM loans",
-        "SELECT CAST(note AS DATE) FROM loans",
-        "SELECT error(email) FROM loans",
-        "SELECT strptime(zip, '%Y-%m-%d') FROM loans",
-        "SELECT id / (income - income), regexp_extract(ssn, '(', 1) FROM loans",
-        "SELECT emial FROM loans",
-        "SELECT income FROM loans WHERE (SELECT income FROM loans) > 1 ORDER BY (SELECT email FROM loans)",
-    ],
-)
-def test_errors_say_nothing(alice: Reader, text: str) -> None:
-    try:
-        answer: object = alice.sql(text)
-    except BartizanError as error:
-        answer = str(error)
-    assert secrets_in(answer) == []
+ERRING = [
+    "SELECT CAST(email AS INTEGER) FROM loans",
+    "SELECT CAST(note AS DATE) FROM loans",
+    "SELECT error(email) FROM loans",
+    "SELECT strptime(zip, '%Y-%m-%d') FROM loans",
+    "SELECT id / (income - income), regexp_extract(ssn, '(', 1) FROM loans",
+    "SELECT emial FROM loans",
+    "SELECT income FROM loans WHERE (SELECT income FROM loans) > 1 ORDER BY (SELECT email FROM loans)",
+]
+
+
+def test_errors_say_nothing(alice: Reader) -> None:
+    for text in ERRING:
+        try:
+            answer: object = alice.sql(text)
+        except BartizanError as error:
+            answer = str(error)
+        assert secrets_in(answer) == [], text
 
 
 def test_order_groups_and_distinct_follow_the_masks(alice: Reader) -> None:

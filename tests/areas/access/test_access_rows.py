@@ -28,16 +28,18 @@ TABLE: dict[str, list[Any]] = {
     "at": [dt.datetime(2024, 1, 1, h) for h in range(7)] + [None],
     "ok": [True, False, None, True, False, True, False, True],
 }
+FRAME = pl.DataFrame(TABLE, strict=False)
+DATABASE = duckdb.connect()
+DATABASE.register("t", FRAME.to_arrow())
 
 
 def by_polars(condition: rows.Condition) -> list[int]:
-    return pl.DataFrame(TABLE, strict=False).lazy().filter(rows.to_polars(condition)).collect()["row"].to_list()
+    return FRAME.lazy().filter(rows.to_polars(condition)).collect()["row"].to_list()
 
 
 def by_duckdb(condition: rows.Condition) -> list[int]:
-    with duckdb.connect() as connection:
-        connection.register("t", pl.DataFrame(TABLE, strict=False).to_arrow())
-        return [row for (row,) in connection.execute(f"SELECT row FROM t WHERE {rows.to_sql(condition)} ORDER BY row").fetchall()]
+    found = DATABASE.execute(f"SELECT row FROM t WHERE {rows.to_sql(condition)} ORDER BY row").fetchall()
+    return [row for (row,) in found]
 
 
 def truth(condition: rows.Condition, row: int) -> bool | None:
@@ -117,7 +119,7 @@ CONDITIONS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CONDITIONS)
 def test_polars_duckdb_and_logic_agree(condition: rows.Condition) -> None:
     kept = [row for row in range(8) if truth(condition, row)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ def write(batches: Iterable[Any], target: Path) -> int:
 
 def _parquet(batches: Iterable[Any], file: Any) -> int:
     try:
-        from pyarrow import parquet
+        parquet: Any = importlib.import_module("pyarrow.parquet")  # by name: listing commands does not lead to pyarrow
     except ImportError:
         raise MissingExtra("access", "pyarrow") from None
     writer, rows = None, 0

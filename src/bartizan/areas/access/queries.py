@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -60,8 +61,6 @@ class Query:
 
     def answer(self, table: Any, limits: Limits) -> Any:
         """The answer as a Polars DataFrame; `table` holds at least `columns`, masked and filtered. Raises `InputError`, `Refused`."""
-        import polars as pl
-
         duckdb = _duckdb()
         connection = sealed(limits)
         late = threading.Event()
@@ -75,7 +74,7 @@ class Query:
             connection.register(self.name, table.to_arrow())
             lock(connection)
             timer.start()
-            return pl.from_arrow(_bounded(connection.sql(self.text), limits))
+            return _bounded(connection.sql(self.text), limits)
         except (duckdb.Error, OSError, ValueError) as error:  # pyarrow passes on what happens in a stream as the last two
             if late.is_set():
                 raise Refused(f"the query took longer than {limits.seconds:g} s") from None
@@ -98,32 +97,29 @@ def lock(connection: Any) -> None:
 
 
 def _bounded(result: Any, limits: Limits) -> Any:
-    """The whole result as an Arrow table, as long as it fits the limit."""
-    import pyarrow as pa
+    """The whole result as a DataFrame, as long as it fits the limit."""
+    import polars as pl
 
     reader = result.to_arrow_reader(65_536) if hasattr(result, "to_arrow_reader") else result.fetch_arrow_reader(65_536)
-    batches, size = [], 0
+    batches, size = [pl.DataFrame(reader.schema.empty_table())], 0
     for batch in reader:
         size += batch.nbytes
         if size > limits.memory * 2**20:
             raise Refused(f"the answer is larger than {limits.memory} MiB")
-        batches.append(batch)
-    return pa.Table.from_batches(batches, schema=reader.schema)
+        batches.append(pl.DataFrame(batch))
+    return pl.concat(batches)
 
 
 def _tree(text: str) -> Any:
     """The one SELECT in `text` as DuckDB's parser reads it."""
     duckdb = _duckdb()
-    connection = sealed(Limits(memory=256, threads=1))
-    try:
-        lock(connection)
-        found = json.loads(connection.execute("SELECT json_serialize_sql(?)", [text]).fetchone()[0])
-    except duckdb.Error as error:
-        raise InputError(f"the query cannot be read: {one_line(str(error), 200)}") from None
-    except RecursionError:
-        raise Refused("the query is nested too deep") from None
-    finally:
-        connection.close()
+    with _parser().cursor() as cursor:
+        try:
+            found = json.loads(cursor.execute("SELECT json_serialize_sql(?)", [text]).fetchone()[0])
+        except duckdb.Error as error:
+            raise InputError(f"the query cannot be read: {one_line(str(error), 200)}") from None
+        except RecursionError:
+            raise Refused("the query is nested too deep") from None
     if found.get("error"):
         if found.get("error_type") == "not implemented":
             raise Refused("only SELECT is answered here")
@@ -131,6 +127,14 @@ def _tree(text: str) -> Any:
     if len(found["statements"]) != 1:
         raise Refused("one query at a time is answered here")
     return found["statements"][0]
+
+
+@cache
+def _parser() -> Any:
+    """An empty sealed database of this process, whose parser is asked."""
+    connection = sealed(Limits(memory=256, threads=1))
+    lock(connection)
+    return connection
 
 
 def _dicts(tree: Any) -> Iterator[dict[str, Any]]:

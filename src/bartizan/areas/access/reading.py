@@ -72,34 +72,38 @@ def open(
 
 
 class Journal:
-    """What is written to the chain about one reader."""
+    """What is written to the chain in the folder `log` about one reader; nothing without one, for a check that hands nothing out."""
 
-    def __init__(self, policy: Policy, path: Path, principal: str, purpose: str, log: Path) -> None:
+    def __init__(self, policy: Policy, path: Path, principal: str, purpose: str, log: Path | None) -> None:
         data = fingerprint(path)
         self._about = Access(principal=principal, purpose=purpose, dataset=policy.name, source=path.name, policy=policy.digest, data=data)
-        self._store = Store.open(log, key=Keyring(log / "keys").signer())
+        self._store = Store.open(log, key=Keyring(log / "keys").signer()) if log is not None else None
         self._opened: int | None = None
 
     def opened(self, made: View) -> None:
         """The decision on every column."""
         denied = tuple(d.column for d in made.decisions if d.shown is Shown.ABSENT and not d.aggregate)
         seen = {"clear": made.columns(Shown.CLEAR), "masked": made.columns(Shown.MASKED), "aggregated": made.aggregated}
-        self._opened = self._store.note_access(msgspec.structs.replace(self._about, denied=denied, **seen))
+        self._opened = self._note(msgspec.structs.replace(self._about, denied=denied, **seen))
 
     def refused(self, error: BartizanError) -> None:
         """Nothing was given, and why."""
-        self._store.note_access(msgspec.structs.replace(self._about, act="refused", why=str(error), opened=self._opened))
+        self._note(msgspec.structs.replace(self._about, act="refused", why=str(error), opened=self._opened))
 
     def given(self, act: str, query: str, made: View, columns: Sequence[str], measured: Sequence[str], rows: int | None) -> None:
         """What was given, or is about to be."""
         clear = tuple(c for c in made.columns(Shown.CLEAR) if c in columns)
         masked = tuple(c for c in made.columns(Shown.MASKED) if c in columns)
         said = {"query": sha256(query.encode("utf-8", "surrogatepass")), "clear": clear, "masked": masked, "aggregated": tuple(measured)}
-        self._store.note_access(msgspec.structs.replace(self._about, act=act, rows=rows, opened=self._opened, **said))
+        self._note(msgspec.structs.replace(self._about, act=act, rows=rows, opened=self._opened, **said))
 
     def close(self) -> None:
         """Sign a checkpoint over what was recorded."""
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _note(self, access: Access) -> int | None:
+        return self._store.note_access(access) if self._store is not None else None
 
 
 class Reader:
