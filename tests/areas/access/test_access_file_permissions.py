@@ -69,7 +69,15 @@ def test_readable_by_all(folder: Path) -> None:
     assert (public.verdict, public.title) == (Verdict.PASS, "Every account can read people, which is not declared confidential")
 
 
+def test_a_folder_that_nobody_else_can_enter_keeps_what_is_in_it(folder: Path) -> None:
+    (folder / "set" / "people.csv").chmod(0o666)
+    assert {f.verdict for f in judged(folder, **SECRET).values()} == {Verdict.PASS}
+    (folder / "set").chmod(0o711)
+    assert {f.verdict for f in judged(folder, **SECRET).values()} == {Verdict.FAIL}, "names can be guessed"
+
+
 def test_the_remedy_really_closes_it(folder: Path) -> None:
+    (folder / "set").chmod(0o755)
     (folder / "set" / "people.csv").chmod(0o646)
     remedy = judged(folder)["dataset-tampering"].remedy
     command = remedy.removeprefix("Close it: ")
@@ -79,6 +87,7 @@ def test_the_remedy_really_closes_it(folder: Path) -> None:
 
 @pytest.mark.parametrize("place", ["set", "set/people.csv"])
 def test_writable_by_all_fails_whatever_the_data_is(folder: Path, place: str) -> None:
+    (folder / "set").chmod(0o755)
     (folder / place).chmod(0o777 if place == "set" else 0o646)
     found = judged(folder, sensitivity=Sensitivity.PUBLIC)
     assert {f.verdict for f in found.values()} == {Verdict.FAIL}

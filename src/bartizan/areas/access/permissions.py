@@ -57,8 +57,8 @@ def openings(path: Path, *, wide: int) -> Iterator[Opening]:
     top = path.resolve()
     owner = os.lstat(top).st_uid
     trusted = {0, os.geteuid(), owner}
-    yield from _above(top, trusted)
-    shut = not all(os.lstat(one).st_mode & stat.S_IXOTH for one in top.parents)
+    ways = _Ways()
+    yield from _above(top, trusted, ways)
     for number, found in enumerate(_below(top)):
         if number >= MAX_ENTRIES:
             raise InputError(f"holds more than {MAX_ENTRIES} files", place=path.name, cure="declare a narrower uri")
@@ -66,7 +66,7 @@ def openings(path: Path, *, wide: int) -> Iterator[Opening]:
         if stat.S_ISLNK(mode.st_mode):
             yield from _link(found, top)
             continue
-        yield from _modes(found, mode, wide, shut)
+        yield from _modes(found, mode, wide, ways)
         yield from _lists(found, mode.st_mode, wide)
         if mode.st_uid not in trusted:
             yield Opening(found, f"belongs to {user_name(mode.st_uid)}, not to {user_name(owner)}", Reach.WRITE, _chown(found, owner))
@@ -127,11 +127,24 @@ def _accounts() -> tuple[pwd.struct_passwd, ...]:
     return tuple(pwd.getpwall())
 
 
-def _above(top: Path, trusted: set[int]) -> Iterator[Opening]:
+class _Ways:
+    """Which folders every account can enter: they and all above them let others through."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, bool] = {}
+
+    def lead_to(self, folder: Path) -> bool:
+        if folder not in self._known:
+            here = bool(os.lstat(folder).st_mode & stat.S_IXOTH)
+            self._known[folder] = here and (folder.parent == folder or self.lead_to(folder.parent))
+        return self._known[folder]
+
+
+def _above(top: Path, trusted: set[int], ways: _Ways) -> Iterator[Opening]:
     """Folders above in which others can put something else in the place of the data."""
     for folder in top.parents:
         found = os.lstat(folder)
-        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX and ways.lead_to(folder):
             cure = f"chmod o-w {quoted(folder)}"
             yield Opening(folder, "is a folder above that every account can write to: the data can be replaced", Reach.WRITE, cure)
         if found.st_uid not in trusted:
@@ -166,13 +179,14 @@ def _link(found: Path, top: Path) -> Iterator[Opening]:
         yield Opening(found, what, Reach.WRITE, f"cp --remove-destination {quoted(target)} {quoted(found)}")
 
 
-def _modes(found: Path, said: os.stat_result, wide: int, shut: bool) -> Iterator[Opening]:
+def _modes(found: Path, said: os.stat_result, wide: int, ways: _Ways) -> Iterator[Opening]:
     mode = said.st_mode
     shown = stat.filemode(mode)
     sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
-    if mode & stat.S_IWOTH and not sticky:
+    others = ways.lead_to(found if stat.S_ISDIR(mode) else found.parent)
+    if mode & stat.S_IWOTH and not sticky and others:
         yield Opening(found, f"can be written to by every account ({shown})", Reach.WRITE, f"chmod o-rwx {quoted(found)}")
-    elif mode & stat.S_IROTH and stat.S_ISREG(mode) and not shut:
+    elif mode & stat.S_IROTH and stat.S_ISREG(mode) and others:
         yield Opening(found, f"can be read by every account ({shown})", Reach.READ, f"chmod o-rwx {quoted(found)}")
     many = members(said.st_gid)
     if many < wide:
