@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,6 +229,25 @@ def test_columns_that_a_query_does_not_mean_are_not_read() -> None:
         assert Query(text, "loans", list(LOANS)).columns == tuple(LOANS)
 
 
+def test_columns_that_are_not_asked_for_are_not_read(tmp_path: Path) -> None:
+    """The bytes of a column are damaged: only who asks for it notices, and whoever filters by another does not."""
+    from pyarrow import parquet
+
+    path = write(tmp_path)
+    names = parquet.ParquetFile(path).schema_arrow.names
+    chunk = parquet.ParquetFile(path).metadata.row_group(0).column(names.index("note"))
+    start = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset)
+    data = bytearray(path.read_bytes())
+    data[start : start + chunk.total_compressed_size] = os.urandom(chunk.total_compressed_size)
+    path.write_bytes(data)
+    with open(path, "alice", "training", key=KEY) as alice:
+        assert alice.frame(["id", "email"]).height == len(NORTH)
+        assert alice.sql("SELECT count(*) FROM loans WHERE amount > 1").height == 1
+        assert alice.aggregate(["region"], {"mean": ("mean", "income")}).frame.height == 1
+    with open(path, "olga", "audit", key=KEY) as olga, pytest.raises(InputError, match="cannot be read as a table"):
+        olga.frame(["note"])
+
+
 def test_who_may_do_nothing_is_refused_and_on_record(data: Path) -> None:
     for who, purpose, error in [
         ("eve", "training", Refused), ("alice", "billing", Refused), ("bob", "training", Refused), ("allice", "training", UnknownName),
@@ -377,6 +398,36 @@ def test_rules_that_would_exhaust_the_parser_are_refused(tmp_path: Path, depth: 
     rule = f"  permit (principal, action, resource) when {{ {'(' * depth}true{')' * depth} }};\n"
     with pytest.raises(InputError, match=r"too long or nested too deep|longer than"):
         open(write(tmp_path, policy=POLICY + rule), "alice", "training", key=KEY)
+
+
+AT_THE_LIMIT = """
+import sys
+from pathlib import Path
+from bartizan.areas.access.reading import open
+from bartizan.model.errors import BartizanError
+for policy in sys.argv[2:]:
+    try:
+        open(Path(sys.argv[1]), "alice", "training", key=bytes(32), policy=Path(policy)).close()
+    except BartizanError as error:
+        assert "\\n" not in str(error)
+"""
+
+
+def test_rules_at_the_limit_do_not_crash(tmp_path: Path) -> None:
+    """Cedar's parser and validator recurse: the longest rule that is let through must not exhaust the stack."""
+    texts = [f"{part * (960 // tokens)}{end}" for part, tokens, end in (
+        ("!", 1, "true"), ("-", 1, "1 == 1"), ("true && ", 3, "true"), ("false || ", 3, "true"), ("1 + ", 2, "1 == 1"),
+        ("if true then true else ", 5, "true"),
+    )]  # fmt: skip
+    texts += [f"{left * 45}{middle}{right * 45} == 1" for left, middle, right in (("(", "1", ")"), ("[", "1", "]"), ("{a: ", "1", "}"))]
+    texts += [f"principal{'.level' * 480} == 1", f"principal has level{'.level' * 470}"]
+    path, policies = write(tmp_path), []
+    for number, text in enumerate(texts):
+        policies.append(tmp_path / f"{number}.yaml")
+        policies[-1].write_text(POLICY + f"  permit (principal, action, resource) when {{ {text} }};\n")
+    command = [sys.executable, "-c", AT_THE_LIMIT, path, *policies]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_limits_of_a_query(alice: Reader) -> None:

@@ -101,7 +101,7 @@ def _raw(reader: Reader, made: View, hidden: Sequence[Hidden]) -> Seen:
     answered = []
     for text in _RAW:
         try:
-            reader.sql(text.format(path=path, folder=folder, name=reader.name), _LIMITS)
+            reader.sql(text.format(path=path, folder=folder, name=name_in_sql(reader.name)), _LIMITS)
             answered.append(text.split("(")[0].split("'")[0].strip())
         except BartizanError as error:
             if _telling(str(error), hidden):
@@ -110,7 +110,7 @@ def _raw(reader: Reader, made: View, hidden: Sequence[Hidden]) -> Seen:
 
 
 def _star(reader: Reader, hidden: Sequence[Hidden]) -> Seen:
-    answer = reader.sql(_select("*", reader.name), _LIMITS)
+    answer = reader.sql(_select("*", name_in_sql(reader.name)), _LIMITS)
     hits = [c.name for c in hidden if c.name in answer.columns and {str(v) for v in answer[c.name].to_list()} & set(c.values)]
     return Seen(way="star", tried=sum(len(c.values) for c in hidden), hits=len(hits), said=_columns(hits))
 
@@ -120,7 +120,7 @@ def _join(reader: Reader, hidden: Sequence[Hidden]) -> Seen:
     for c in hidden:
         known = ", ".join(f"({_text(value)})" for value in c.values)
         joined = f"AS l JOIN (VALUES {known}) AS known(value) ON CAST(l.{name_in_sql(c.name)} AS VARCHAR) = known.value"
-        parts.append(_select("count(*)", reader.name, joined))
+        parts.append(_select("count(*)", name_in_sql(reader.name), joined))
     return _counted(reader, "join", hidden, parts)
 
 
@@ -129,7 +129,7 @@ def _expression(reader: Reader, hidden: Sequence[Hidden]) -> Seen:
     for c in hidden:
         pattern = "^(" + "|".join(re.sub(r"([^\w])", r"\\\1", value) if value.isascii() else re.escape(value) for value in c.values) + ")$"
         held = f"WHERE regexp_matches(CAST({name_in_sql(c.name)} AS VARCHAR), {_text(pattern)})"
-        parts.append(_select("count(*)", reader.name, held))
+        parts.append(_select("count(*)", name_in_sql(reader.name), held))
     return _counted(reader, "regular expression", hidden, parts)
 
 
@@ -143,7 +143,7 @@ def _counted(reader: Reader, way: str, hidden: Sequence[Hidden], parts: Sequence
 
 def _one_row(reader: Reader, made: View, hidden: Sequence[Hidden]) -> Seen:
     figures = [f"{kind}({name_in_sql(c.name)})" for c in hidden for kind in ("min", "max", "any_value")]
-    one = f"({_select('*', reader.name, 'LIMIT 1')})"
+    one = f"({_select('*', name_in_sql(reader.name), 'LIMIT 1')})"
     row = reader.sql(_select(", ".join(figures), one), _LIMITS).row(0) if figures else ()
     hits = [c.name for n, c in enumerate(hidden) if {str(v) for v in row[3 * n : 3 * n + 3]} & set(c.values)]
     tried = len(figures)

@@ -3,7 +3,8 @@
 A group is hidden where fewer than k of its rows hold a value, or where one row makes up nearly all of a sum (the dominance rule; Hundepool
 et al., Statistical Disclosure Control, 2012, ch. 4). Then more are hidden until, in every total over fewer of the same columns, the hidden
 rows together are at least k: so subtracting the figures that are shown from such a total says nothing about fewer than k rows.
-Not covered: totals over other columns or for another purpose, what somebody knows of other rows, a value that all rows of a group share.
+Not covered: totals over other columns or for another purpose, figures of several people or of two days put together, what somebody knows
+of other rows, a value that all rows of a group share.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from bartizan.areas.access.tables import fingerprint, polars, unreadable
 from bartizan.evidence import Keyring, Store
 from bartizan.evidence.canonical import sha256
 from bartizan.model.access import Access
-from bartizan.model.errors import BartizanError, Refused, UnknownName
+from bartizan.model.errors import BartizanError, Refused, UnknownName, one_line
 
 STATE = ".bartizan"
 MANIFEST = "bartizan.yaml"
@@ -76,7 +76,14 @@ class Journal:
 
     def __init__(self, policy: Policy, path: Path, principal: str, purpose: str, log: Path | None) -> None:
         data = fingerprint(path)
-        self._about = Access(principal=principal, purpose=purpose, dataset=policy.name, source=path.name, policy=policy.digest, data=data)
+        self._about = Access(
+            principal=one_line(principal, 200),
+            purpose=one_line(purpose, 200),
+            dataset=policy.name,
+            source=path.name,
+            policy=policy.digest,
+            data=data,
+        )
         self._store = Store.open(log, key=Keyring(log / "keys").signer()) if log is not None else None
         self._opened: int | None = None
 
