@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bartizan import pii
+from bartizan.areas.pii import national
 from bartizan.areas.pii.checksums import luhn
 from bartizan.areas.pii.copies import clean_copy
 from bartizan.areas.pii.ff1 import FF1
@@ -235,3 +237,54 @@ def test_what_has_a_shape_goes_before_a_name() -> None:
     shaped = (pii.Hit("email", 3, 9, "a@b.cd", 0.9, ""), pii.Hit("phone", 20, 25, "12345", 0.9, ""))
     named = [pii.Hit("person_name", s, e, "", 0.9, "") for s, e in ((0, 2), (2, 5), (9, 12), (13, 22), (25, 30), (31, 33))]
     assert [(hit.start, hit.end) for hit in _merged(shaped, named)] == [(0, 2), (3, 9), (9, 12), (20, 25), (25, 30), (31, 33)]
+
+
+OTHER_KINDS = {
+    "email": "jane@example.org", "phone": "+49 30 901820", "payment_card": "4111 1111 1111 1111", "iban": "DE89 3704 0044 0532 0130 00",
+    "ip_address": "192.0.2.17", "url_with_credentials": "postgres://app:k3yOfTheDoor@db.example.org/x",
+    "date_of_birth": "born on 3 February 1980", "secret.github_token": "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "secret.private_key": f"-----BEGIN PRIVATE KEY-----{'MIIEvQ' * 20}-----END PRIVATE KEY-----",
+    "secret.password": "password = 'h7Gq2!vLp0z'",
+}  # fmt: skip
+
+
+def every_kind() -> dict[str, str]:
+    """A text with each kind: the first of many random numbers of the shapes of a national identifier that the scan takes for one."""
+    draw, found = random.Random(3), dict(OTHER_KINDS)
+    for rule in national.RULES:
+        word = re.split(r"[^a-zA-Z]", rule.words)[0] or "id"
+        texts = []
+        for shape in rule.shapes:
+            mixed = "A" in shape or "99" in shape
+            for _ in range(300):
+                body = re.sub("A", lambda _: draw.choice("ABCKTXYZ"), shape) if mixed else shape
+                body = re.sub(
+                    "9" if mixed else "[0-9]+", lambda m, one=mixed: "".join(draw.choices("0123456789", k=1 if one else int(m[0]))), body
+                )
+                texts.append(f"{word} {body}")
+        for text, hits in zip(texts, pii.scan_texts(texts), strict=True):
+            if any(hit.kind == rule.kind for hit in hits):
+                found.setdefault(rule.kind, text)
+                break
+    return found
+
+
+@pytest.fixture(scope="module")
+def kinds() -> dict[str, str]:
+    held = every_kind()
+    assert len(held) > 45
+    return held
+
+
+@pytest.mark.parametrize("names", [Names.OFF, pytest.param(Names.STRICT, marks=needs_tagger)])
+def test_a_table_with_every_kind_alone_and_in_text_is_clean_afterwards(kinds: dict[str, str], names: Names) -> None:
+    table: dict[str, list[object]] = {}
+    for kind, value in list(kinds.items())[:: 1 if names is Names.OFF else 6]:
+        assert pii.scan_text(value), kind
+        table[f"{kind} alone"] = [value] * 3
+        table[f"{kind} in text"] = [f"Hannah Meyer wrote: {value}, please answer {n}" for n in range(3)]
+    table["all of it"] = [". ".join(kinds.values())] * 3
+    result = pii.anonymise(table, pii.Wish(names=names), key=KEY)
+    assert result.residual == {}
+    assert not any(hits for values in result.columns.values() for hits in pii.scan_texts([str(value) for value in values]))
+    assert names is Names.OFF or "Hannah" not in str(result.columns)
