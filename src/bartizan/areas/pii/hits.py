@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -37,7 +38,7 @@ def resolve(hits: Iterable[Hit]) -> tuple[Hit, ...]:
     """`hits` without overlaps, in the order of the text: of two that overlap the one with the higher score stays, then the longer."""
     kept: list[Hit] = []
     end = 0
-    for hit in sorted(hits, key=_place):
+    for hit in sorted(hits, key=attrgetter("start")):
         if hit.start < end:
             while kept and kept[-1].end > hit.start and _rank(kept[-1]) < _rank(hit):
                 kept.pop()
@@ -46,10 +47,6 @@ def resolve(hits: Iterable[Hit]) -> tuple[Hit, ...]:
         kept.append(hit)
         end = hit.end
     return tuple(kept)
-
-
-def _place(hit: Hit) -> tuple[int, int]:
-    return hit.start, -hit.end
 
 
 def _rank(hit: Hit) -> tuple[float, int]:

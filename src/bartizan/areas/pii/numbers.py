@@ -74,15 +74,30 @@ def find(page: Page) -> Iterator[Hit]:
     hits = list(_shaped(page, (gap == 1) & _JOINS[page.codes[runs.end[:-1]]]))
     yield from hits
     yield from _addresses(page, gap)
-    taken = (np.array([hit.start for hit in hits], np.intp) + 1, np.array([hit.end for hit in hits], np.intp) + 1)
-    yield from phones.find(page, gap, taken)
+    start = np.fromiter((hit.start for hit in hits), np.intp, len(hits)) + 1
+    end = np.fromiter((hit.end for hit in hits), np.intp, len(hits)) + 1
+    yield from phones.find(page, gap, (np.sort(start), np.sort(end)))  # none of them overlap
 
 
 def _shaped(page: Page, joined: NDArray[np.bool_]) -> Iterator[Hit]:
     """Cards, national identifiers and birthdays: where several begin at one run, the best of them, and the next begins behind it."""
+    spans, heard, brand = _promising(page, joined)
+    alone = (spans.first > np.append(-1, np.maximum.accumulate(spans.last)[:-1])) & (
+        np.append(spans.first[1:], len(page.codes)) > spans.last
+    )
+    plain = alone & (brand > 0) & _PLAIN[spans.shape]
+    text, cards = page.text, spans.only(plain)
+    for start, end, name in zip((cards.start - 1).tolist(), (cards.end - 1).tolist(), brand[plain].tolist(), strict=True):
+        yield Hit("payment_card", start, end, text[start:end], 0.8, _BRANDED[name])
+    yield from _best(page, spans.only(~plain), heard[~plain], brand[~plain])
+
+
+def _best(page: Page, spans: Spans, heard: NDArray[np.uint8], brand: NDArray[np.uint8]) -> Iterator[Hit]:
+    """The best hit of those that begin at one run; what begins within a hit is left out."""
     found: Hit | None = None
     current = behind = last = -1
-    for first, final, shape, start, end, heard, brand in _promising(page, joined):
+    columns = (spans.first, spans.last, spans.shape, spans.start, spans.end, heard, brand)
+    for first, final, shape, start, end, said, name in zip(*(column.tolist() for column in columns), strict=True):
         if first != current:
             if found is not None:
                 yield found
@@ -90,20 +105,17 @@ def _shaped(page: Page, joined: NDArray[np.bool_]) -> Iterator[Hit]:
             found, current = None, first
         if first < behind:
             continue
-        if brand and _PLAIN[shape]:
-            hit: Hit | None = page.hit("payment_card", start, end, 0.8, _BRANDED[brand])
-        else:
-            hit = _judged(page, _SHAPES.names[shape], (start, end), heard, brand)
+        hit = _judged(page, _SHAPES.names[shape], (start, end), said, name)
         if hit is not None and (found is None or hit.score >= found.score):
             found, last = hit, final
     if found is not None:
         yield found
 
 
-def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int, int, int, int, int, int]]:
+def _promising(page: Page, joined: NDArray[np.bool_]) -> tuple[Spans, NDArray[np.uint8], NDArray[np.uint8]]:
     """Stretches in a known shape that what stands beside them, the card's check digit and the words before them do not rule out.
 
-    Each with its first and last run, its shape, its place, the lists of `_EAR` that may stand before it, and the brand of a sure card.
+    With the lists of `_EAR` that may stand before each (and `_LUHN` where that digit holds), and the brand of a sure card.
     """
     codes = page.codes
     spans = _SHAPES.spans(page.runs, joined)
@@ -125,8 +137,7 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> Iterator[tuple[int, int
     sure |= _OF_DATES[shape] & ((heard & _BIRTH) > 0)
     sure |= luhn & ((heard & _CARD_SAID) > 0)
     heard |= np.where(luhn, _LUHN, 0).astype(np.uint8)
-    columns = (spans.first, spans.last, shape, spans.start, spans.end, heard, brand)
-    return zip(*(column[sure].tolist() for column in columns), strict=True)
+    return spans.only(sure), heard[sure], brand[sure]
 
 
 def _as_cards(page: Page, spans: Spans, such: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:

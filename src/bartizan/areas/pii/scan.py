@@ -47,8 +47,13 @@ def scan_texts(texts: Sequence[str], *, hint: str = "", least: float = 0.5, work
     batches = list(_batches(texts, sizes))
     if workers < 2 or int(sizes.sum()) < SHARED:
         for batch in batches:
-            for number, hit in _together([texts[i] for i in batch.tolist()], hint, least):
-                results[batch[number]] += (hit,)
+            names = batch.tolist()
+            hits, owners, offsets = _together([texts[name] for name in names], sizes[batch], hint, least)
+            for hit, owner, offset in zip(hits, owners, offsets, strict=True):
+                if offset:  # the hit was made here, and nobody else holds it yet
+                    force_setattr(hit, "start", hit.start - offset)
+                    force_setattr(hit, "end", hit.end - offset)
+                results[names[owner]] += (hit,)
         return results
     with Crew(workers) as crew:
         groups = crew.scan(([texts[i] for i in batch.tolist()] for batch in batches), (hint, least), found_in)
@@ -60,7 +65,9 @@ def scan_texts(texts: Sequence[str], *, hint: str = "", least: float = 0.5, work
 
 def found_in(texts: list[str], hint: str, least: float) -> Found:
     """What `scan_texts` finds, without the values."""
-    return [(number, hit.kind, hit.start, hit.end, hit.score, hit.why) for number, hit in _together(texts, hint, least)]
+    sizes = np.fromiter(map(len, texts), np.intp, len(texts)) + 1
+    placed = zip(*_together(texts, sizes, hint, least), strict=True)
+    return [(owner, hit.kind, hit.start - offset, hit.end - offset, hit.score, hit.why) for hit, owner, offset in placed]
 
 
 def _batches(texts: Sequence[str], sizes: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
@@ -71,17 +78,12 @@ def _batches(texts: Sequence[str], sizes: NDArray[np.intp]) -> Iterator[NDArray[
         yield from np.split(alike, np.flatnonzero(np.diff(filled)) + 1) if len(alike) else ()
 
 
-def _together(texts: list[str], hint: str, least: float) -> Iterator[tuple[int, Hit]]:
-    """The hits of `texts`, scanned as one, each with the number of its text."""
+def _together(texts: list[str], sizes: NDArray[np.intp], hint: str, least: float) -> tuple[Sequence[Hit], list[int], list[int]]:
+    """The hits of `texts`, scanned as one, the number of the text of each, and where that begins; `sizes` are the lengths plus one."""
     hits = scan_text(EDGE.join(texts), hint=hint, least=least)
-    sizes = np.fromiter(map(len, texts), np.intp, len(texts)) + 1
     starts = np.cumsum(sizes) - sizes
-    owners = np.searchsorted(starts, [hit.start for hit in hits], "right") - 1
-    for hit, number, offset in zip(hits, owners.tolist(), starts[owners].tolist(), strict=True):
-        if offset:  # the hit was made here, and nobody else holds it yet
-            force_setattr(hit, "start", hit.start - offset)
-            force_setattr(hit, "end", hit.end - offset)
-        yield number, hit
+    owners = np.searchsorted(starts, np.fromiter((hit.start for hit in hits), np.intp, len(hits)), "right") - 1
+    return hits, owners.tolist(), starts[owners].tolist()
 
 
 def scan_pieces(pieces: Iterable[str], *, hint: str = "", least: float = 0.5) -> Iterator[Hit]:
