@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -101,6 +102,28 @@ def test_a_mistake_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert said in told.err
     assert len(told.err.strip().splitlines()) == 1
     assert not told.out
+
+
+def test_what_is_no_file_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path)
+    who = ["--as", "bob", "--purpose", "billing"]
+    os.mkfifo(tmp_path / "pipe.parquet")
+    assert read(tmp_path / "pipe.parquet", *who, "--policy", f"{path}.access.yaml") == 2
+    assert "is no table" in capsys.readouterr().err
+    assert read(path, *who, "--policy", tmp_path / "pipe.parquet") == 2
+    assert "is no plain file" in capsys.readouterr().err
+    strange = tmp_path / os.fsdecode(b"odd\xff.parquet")
+    path.rename(strange)
+    assert run(["data", "read", str(strange), *who, "--policy", f"{path}.access.yaml"]) == 2
+    assert "no UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["", ";", "SELECT 1 \0", "SELECT \udcff", "SELECT * FROM loans WHERE", "--", "/* x", "'", '"', "SELECT $1", "SELECT ?"]
+)
+def test_strange_queries_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert read(write(tmp_path), "--as", "bob", "--purpose", "billing", "--sql", text) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_the_data_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

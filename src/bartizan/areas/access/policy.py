@@ -119,6 +119,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def load(path: Path) -> Policy:
     """The policy in the file `path`. Raises `InputError` with the line for what is none, or contradicts itself."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError("is no plain file", place=str(path), cure="give the policy of the data")
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
         text = data.decode("utf-8-sig")

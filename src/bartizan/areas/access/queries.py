@@ -55,6 +55,8 @@ class Query:
         self.text, self.name = text, name
         if len(text) > LONGEST:
             raise InputError(f"the query is longer than {LONGEST} characters")
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError("the query is no text")
         nodes = list(_dicts(_tree(text)))
         _check(nodes, name)
         self.columns = _columns(nodes, name, visible)

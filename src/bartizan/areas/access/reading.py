@@ -23,7 +23,7 @@ from bartizan.areas.access.compiling import Decision, Shown, View, view
 from bartizan.areas.access.policy import Policy
 from bartizan.areas.access.queries import Limits, Query
 from bartizan.areas.access.rows import Always
-from bartizan.areas.access.tables import fingerprint, polars, unreadable
+from bartizan.areas.access.tables import check_plain, fingerprint, polars, unreadable
 from bartizan.evidence import Keyring, Store
 from bartizan.evidence.canonical import sha256
 from bartizan.model.access import Access
@@ -53,6 +53,7 @@ def open(
     cannot be recorded: what is not on record is not given.
     """
     path = Path(dataset)
+    check_plain(path)
     place = Path(policy) if policy is not None else policies.beside(path)
     rules = policies.load(place)
     journal = Journal(rules, path, principal, purpose, Path(log) if log is not None else _log(place))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bartizan.areas.access.policy import Column, Type
-from bartizan.model.errors import InputError, MissingExtra
+from bartizan.model.errors import InputError, MissingExtra, one_line
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _LINES = (".jsonl", ".ndjson")
@@ -37,8 +37,7 @@ def scan(path: Path, columns: Mapping[str, Column]) -> Any:
     """
     pl = polars()
     suffix = path.suffix.lower()
-    if not path.is_file() or suffix not in KNOWN:
-        raise InputError("is no table that is read by a policy", place=str(path), cure="give one file: " + ", ".join(KNOWN))
+    check_plain(path)
     if suffix in _SEPARATORS:
         frame = pl.scan_csv(path, separator=_SEPARATORS[suffix], infer_schema=False, raise_if_empty=False, glob=False)
         names = _names(frame, path)
@@ -48,6 +47,14 @@ def scan(path: Path, columns: Mapping[str, Column]) -> Any:
     frame = pl.scan_ipc(path, glob=False) if suffix in _ARROW else pl.scan_parquet(path, glob=False)
     coded = [name for name, dtype in types_of(frame, path).items() if isinstance(dtype, pl.Categorical | pl.Enum)]
     return frame.with_columns(pl.col(name).cast(pl.String) for name in coded) if coded else frame
+
+
+def check_plain(path: Path) -> None:
+    """Raises `InputError` where `path` is no table that is read here, before anything waits for a pipe or reads a device."""
+    if path.suffix.lower() not in KNOWN or not path.is_file():
+        raise InputError("is no table that is read by a policy", place=str(path), cure="give one file: " + ", ".join(KNOWN))
+    if any("\udc80" <= character <= "\udcff" for character in str(path)):
+        raise InputError("has a name that is no UTF-8, which tables are not read by", place=one_line(repr(path.name), 80), cure="rename it")
 
 
 def types_of(frame: Any, path: Path) -> dict[str, Any]:
