@@ -92,6 +92,8 @@ def _finding(job: Job, target: Dataset, about: tuple[str, str], maps: Mapping[st
     rows = sum(max(column.rows for column in held.values()) for held in maps.values() if held)
     failed = max((share(column) for _, column in found), default=0.0) > tolerance
     verdict = Verdict.FAIL if failed else Verdict.INCONCLUSIVE if open_ones or skipped else Verdict.PASS
+    from bartizan.areas.pii.map_picture import personal_data_map
+
     return Finding(
         check=job.check,
         asset=about[1],
@@ -104,6 +106,7 @@ def _finding(job: Job, target: Dataset, about: tuple[str, str], maps: Mapping[st
         measures=tuple(_measures(job, found, (rows, columns), tolerance)),
         needed=sum(column.reading.of - column.reading.values for column in open_ones if column.reading) or None,
         places=tuple(sorted({Place(file) for file, _ in found}))[:20],
+        artefacts=personal_data_map(target.id, maps),
         details={"columns": _map(maps), "not_read": list(skipped[:SHOWN])} | ({"probability_cap": 0.1} if verdict is Verdict.PASS else {}),
     )
 
