@@ -20,7 +20,7 @@ from bartizan.areas.quality.schema_gate import gate
 from bartizan.areas.quality.schema_infer import infer
 from bartizan.areas.quality.schema_profile import Profiler
 from bartizan.areas.quality.schema_stream import Gate
-from bartizan.areas.quality.unique_values import Distinct
+from bartizan.areas.quality.unique_values import Distinct, Room
 from bartizan.methods.one_pass import Batch, Consumer, Form
 
 
@@ -185,10 +185,19 @@ def test_distinct_agrees_with_a_set(batches: list[list[int]]) -> None:
     assert distinct.twice is (len(set(values)) < len(values))
 
 
-def test_beyond_its_memory_distinct_says_that_it_does_not_know() -> None:
-    distinct = Distinct(most=100)
-    distinct.add(np.arange(101, dtype=np.uint64))
-    assert distinct.twice is None
+def test_beyond_the_room_that_all_share_distinct_says_that_it_does_not_know_and_gives_it_back() -> None:
+    room = Room(100)
+    one, other = Distinct(room), Distinct(room)
+    one.add(np.arange(60, dtype=np.uint64))
+    other.add(np.arange(60, dtype=np.uint64))
+    assert (one.twice, other.twice, room.left) == (False, None, 40)
+    another = Distinct(room)
+    another.add(np.arange(60, 100, dtype=np.uint64))
+    one.merge(another)
+    assert (one.twice, room.left) == (False, 0)
+    one.add(np.zeros(0, np.uint64))
+    one.forget()
+    assert (one.twice, room.left) == (None, 100)
 
 
 def test_dictionaries_are_read_as_their_words(tmp_path: Path) -> None:

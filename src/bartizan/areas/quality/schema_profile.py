@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bartizan.areas.quality.schema import Schema
 from bartizan.areas.quality.schema_infer import CATEGORIES, Facts, column_of, may_be_unique, shares_of
 from bartizan.areas.quality.schema_scan import cast, polars
-from bartizan.areas.quality.unique_values import Distinct
+from bartizan.areas.quality.unique_values import Distinct, Room
 from bartizan.methods.one_pass import Batch, Form
 
 
@@ -23,6 +23,7 @@ class Profiler:
     def __init__(self) -> None:
         self._pl = polars()
         self._tables: dict[tuple[str, ...], tuple[Path, _Table]] = {}
+        self._room = Room()
         self.empty: list[Path] = []
         self.partial = False
         """Were files left out, because an earlier run had read them?"""
@@ -30,7 +31,9 @@ class Profiler:
 
     def begin(self, place: Path, form: Form, schema: Any) -> None:
         """A file begins; what is no table is left out."""
-        self._now = (place, _Table(tuple(schema.names))) if form is Form.TABLE and schema is not None else None
+        if self._now is not None:
+            self._now[1].forget()
+        self._now = (place, _Table(tuple(schema.names), self._room)) if form is Form.TABLE and schema is not None else None
 
     def take(self, batch: Batch) -> None:
         """The next rows."""
@@ -109,21 +112,27 @@ def _ends(one: _Numbers | _Range, other: _Numbers | _Range) -> tuple[Any, Any]:
 class _Column:
     """A column so far. `kinds` are the types that all its values fit, the first of them its type."""
 
-    def __init__(self, kinds: Sequence[Any]) -> None:
+    def __init__(self, kinds: Sequence[Any], room: Room) -> None:
         self.kinds = list(kinds)
         self.rows = self.nulls = 0
         self.numbers = _Numbers()
         self.moments: dict[Any, _Range] = {}
         self.sizes = _Range()
         self.counts: dict[str, int] | None = {}
-        self.distinct: Distinct | None = Distinct()
+        self.distinct: Distinct | None = Distinct(room)
         self.exact = True  # no two texts of whole numbers that are the same number
 
     def drop(self, kind: Any) -> None:
         """A value does not fit `kind`."""
         self.kinds.remove(kind)
         if kind == polars().Int64 and not self.exact:
-            self.distinct = None
+            self.forget()
+
+    def forget(self) -> None:
+        """No longer find out whether a value stands twice."""
+        if self.distinct is not None:
+            self.distinct.forget()
+        self.distinct = None
 
     def count(self, found: dict[str, int]) -> None:
         if self.counts is not None:
@@ -145,7 +154,8 @@ class _Column:
         if self.distinct is not None and other.distinct is not None:
             self.distinct.merge(other.distinct)
         else:
-            self.distinct = None
+            self.forget()
+            other.forget()
         if other.counts is None:
             self.counts = None
         else:
@@ -172,8 +182,9 @@ class _Column:
 class _Table:
     """All tables with the same columns so far."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], room: Room) -> None:
         self.names, self.rows = names, 0
+        self._room = room
         self._columns: dict[str, _Column] = {}
         self.key: tuple[str, ...] = names
 
@@ -182,7 +193,7 @@ class _Table:
         pl = polars()
         if not self._columns:
             tried = [pl.Int64, pl.Float64, pl.Boolean, pl.Date, pl.Datetime("us")] if text else []
-            self._columns = {n: _Column([*tried, k] if k == pl.String else [k]) for n, k in frame.schema.items()}
+            self._columns = {n: _Column([*tried, k] if k == pl.String else [k], self._room) for n, k in frame.schema.items()}
             self.key = (*self.names, "", *(() if text else map(str, frame.dtypes)))
         self.rows += frame.height
         for name, column in self._columns.items():
@@ -202,6 +213,11 @@ class _Table:
         self.rows += other.rows
         for name, column in other._columns.items():
             self._columns[name].merge(column)
+
+    def forget(self) -> None:
+        """What was taken is read again."""
+        for column in self._columns.values():
+            column.forget()
 
     def schema(self, place: Path) -> Schema:
         return Schema(
@@ -253,7 +269,7 @@ class _Table:
             return
         kind = column.kinds[0] if column.kinds else pl.String
         if column.nulls or kind.is_float() or kind.is_nested() or kind in (pl.Boolean, pl.Binary, pl.Null):
-            column.distinct = None
+            column.forget()
             return
         if whole is not None and values.dtype == pl.String:
             said = whole.cast(pl.String)

@@ -16,7 +16,7 @@ from bartizan.areas.quality.schema_gate import Plan, Verdict, gate, planned, sai
 from bartizan.areas.quality.schema_profile import plain
 from bartizan.areas.quality.schema_rules import RowRule
 from bartizan.areas.quality.schema_scan import SUFFIXES, as_said, polars
-from bartizan.areas.quality.unique_values import Distinct
+from bartizan.areas.quality.unique_values import Distinct, Room
 from bartizan.methods.one_pass import Batch, Form
 from bartizan.model.errors import InputError
 
@@ -39,6 +39,7 @@ class Gate:
     def __init__(self, schema: Schema) -> None:
         self._schema, self._pl = schema, polars()
         self._parts: list[_Part] = []
+        self._room = Room()
         self._now: _Part | None = None
         self._again = not all(_by_row(rule.holds) for rule in schema.rules)
         self.read_again = False
@@ -46,9 +47,11 @@ class Gate:
 
     def begin(self, place: Path, form: Form, schema: Any) -> None:
         """A file begins; what is no table is left out."""
+        if self._now is not None:
+            self._now.forget()
         self._now = None
         if form is Form.TABLE and not place.name.startswith(".") and any(s.lower() in SUFFIXES for s in place.suffixes[-2:]):
-            self._now = _Part(self._schema, tuple(schema.names))
+            self._now = _Part(self._schema, tuple(schema.names), self._room)
 
     def take(self, batch: Batch) -> None:
         """The next rows."""
@@ -87,8 +90,8 @@ class Gate:
 class _Part:
     """The sums over a file so far."""
 
-    def __init__(self, schema: Schema, names: tuple[str, ...]) -> None:
-        self.names, self.text = names, False
+    def __init__(self, schema: Schema, names: tuple[str, ...], room: Room) -> None:
+        self.names, self.text, self._room = names, False, room
         self._schema = schema
         self._plan: Plan | None = None
         self._sums: dict[str, float] = {}
@@ -105,7 +108,7 @@ class _Part:
                 self._plan = planned(self._schema, dict(frame.schema), text)
             except InputError:
                 return False
-            self._distinct = {w.id: Distinct() for w in self._plan.whole if w.keys}
+            self._distinct = {w.id: Distinct(self._room) for w in self._plan.whole if w.keys}
         plan = self._plan
         if text:
             frame = as_said(frame, self._schema.columns, list(self.names))
@@ -134,6 +137,11 @@ class _Part:
                 self._distinct[name].merge(distinct)
             else:
                 self._distinct[name] = distinct
+
+    def forget(self) -> None:
+        """What was taken is read again."""
+        for distinct in self._distinct.values():
+            distinct.forget()
 
     def held(self) -> Verdict | None:
         """The verdict where every rule holds, else None."""

@@ -7,27 +7,36 @@ import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
 
-MOST = 16_000_000
-"""Most values that are remembered: 128 MB of hashes. Among so many a pair of different values has the same hash with a chance of 7e-6."""
+MOST = 24_000_000
+"""Most values that are remembered, of all columns together: 192 MB of hashes. Among so many in one column a pair of different values has
+the same hash with a chance of 2e-5."""
 
 _GROWTH = 4
 
 
-class Distinct:
-    """Collects the hashes of values. `twice` is True as soon as a hash stood twice, None where there were too many to tell."""
+class Room:
+    """How many values may still be remembered, by all who share it."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self.size = 0
-        self._most = most
+    def __init__(self, left: int = MOST) -> None:
+        self.left = left
+
+
+class Distinct:
+    """Collects the hashes of values. `twice` is True as soon as a hash stood twice, None where there was no `room` to tell."""
+
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room if room is not None else Room()
+        self._held = 0
         self._runs: list[Hashes] = []
         self._twice: bool | None = False
 
     def add(self, hashes: Hashes) -> None:
         """Take in the hashes of a batch."""
-        self.size += len(hashes)
         if self._twice is not False:
             return
-        if self.size > self._most:
+        self._held += len(hashes)
+        self._room.left -= len(hashes)
+        if self._room.left < 0:
             self._end(None)
             return
         self._push(np.sort(hashes))
@@ -35,13 +44,19 @@ class Distinct:
             self._merge()
 
     def merge(self, other: Distinct) -> None:
-        """Take in what another one holds."""
+        """Take in what another one holds, which is empty then."""
         if self._twice is not False or other._twice is not False:
             self._end(True if self._twice or other._twice else None)
-            self.size += other.size
+            other.forget()
             return
-        for run in other._runs:
+        runs = other._runs
+        other.forget()
+        for run in runs:
             self.add(run)
+
+    def forget(self) -> None:
+        """Give back the room; nothing is known any more."""
+        self._end(self._twice or None)
 
     @property
     def twice(self) -> bool | None:
@@ -70,3 +85,5 @@ class Distinct:
     def _end(self, twice: bool | None) -> None:
         self._twice = twice
         self._runs = []
+        self._room.left += self._held
+        self._held = 0
