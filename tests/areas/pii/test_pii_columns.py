@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import tracemalloc
 from collections.abc import Iterator
 from functools import partial
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from bartizan import pii
 from bartizan.areas.pii import columns
 from bartizan.areas.pii.columns import ColumnScan, Found, column_words
-from bartizan.areas.pii.distinct import SMALL, Sample, SmallNumbers
+from bartizan.areas.pii.distinct import SMALL, LargeNumbers, Sample, SmallNumbers
 
 NAMES = ("amount", "phone number", "credit card", "SSN", "passport", "password", "date of birth", "account", "Steuernummer", "id")
 TEXTS = ("a@b.example", "call +49 30 901820", "4111111111111111", "nothing", "536-22-1234", " x ", "")
@@ -68,7 +69,9 @@ def test_whole_numbers_are_judged_as_one_by_one(values: list[int], name: str, si
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.lists(st.none() | st.sampled_from(TEXTS) | st.floats() | numbers.map(float), max_size=40), st.sampled_from(NAMES), st.integers(1, 15)
+    st.lists(st.none() | st.sampled_from(TEXTS) | st.floats() | numbers.map(float) | numbers.map(str) | numbers, max_size=40),
+    st.sampled_from(NAMES),
+    st.integers(1, 15),
 )
 def test_mixed_values_are_judged_as_one_by_one(values: list[Any], name: str, size: int) -> None:
     filled, different, kinds = one_by_one(name, values)
@@ -157,6 +160,20 @@ def test_small_numbers_are_counted_as_by_a_set(parts: list[list[int]]) -> None:
         seen |= set(part)
         assert all(number in held for number in part)
     assert len(held) == len(seen)
+
+
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-50, 50), max_size=30), max_size=9))
+def test_large_numbers_are_counted_as_by_a_set(parts: list[list[int]]) -> None:
+    seen: set[int] = set()
+    held = LargeNumbers()
+    for part in parts:
+        numbers = np.unique(np.array(part, np.int64))
+        fresh = held.new(numbers)
+        assert set(numbers[fresh].tolist()) == set(part) - seen
+        held.add(numbers[fresh])
+        seen |= set(part)
+    assert sum(map(len, held.runs)) == len(seen)
+    assert all(len(one) >= 2 * len(other) for one, other in itertools.pairwise(held.runs))
 
 
 @given(st.lists(st.text(max_size=5), max_size=60), st.integers(2, 9))

@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from bartizan.areas.pii import national
 from bartizan.areas.pii.context import Phrases
-from bartizan.areas.pii.distinct import SMALL, Sample, SmallNumbers
+from bartizan.areas.pii.distinct import SMALL, LargeNumbers, Sample, SmallNumbers
 from bartizan.areas.pii.hits import Hit
 from bartizan.areas.pii.reading import BEGINNING, Reading
 from bartizan.areas.pii.scan import scan_texts
 from bartizan.areas.pii.values import Whole, counted, whole_numbers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from bartizan.areas.pii.reading import Reader
+
+Kinds: TypeAlias = tuple[tuple[str, bool], ...]
+"""The kinds that a value holds, each with whether one hit of it is the whole value."""
 
 _SPLIT = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 _NAMED: tuple[tuple[str, Phrases], ...] = (
@@ -58,7 +63,8 @@ _ENOUGH = 12  # values that a check digit of one in ten cannot all pass by chanc
 MEMORY = 64 << 20
 """Bytes that a scan spends on remembering values, over all its columns; beyond, it forgets them and judges them again."""
 _FIRST = 1000  # different values of which a check digit must hold nearly always
-_FEW_DIGITS = re.compile(r"0|-?[1-9][0-9]{0,5}")
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # what is remembered as a number
+_INT64 = np.iinfo(np.int64)
 _LONG = 64  # characters from which a value is remembered by its digest
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _MOST_TEXTS = 50_000  # texts of a column that are kept for the tagger of names, and
@@ -201,24 +207,27 @@ class _Held:
         self.words = self.judged = 0
         self.kinds: dict[str, list[int]] = {}
         self._first: list[str] = []
-        self._small = SmallNumbers()
-        self._memo: dict[str, tuple[tuple[str, bool], ...]] = {}
+        self._small, self._large = SmallNumbers(), LargeNumbers()
+        self._memo: dict[str, Kinds] = {}  # what texts hold
+        self._numbers: dict[int, Kinds] = {}  # what numbers of seven digits and more hold, where it is anything
         self._all: Sample | None = None  # from here on: samples of the values seen, and of those with each kind
         self._of: dict[str, Sample] = {}
 
     def take(self, texts: Mapping[str, int]) -> None:
         """Count `texts`, different values with the rows that hold them."""
-        small = {text for text in texts if len(text) < 8 and _FEW_DIGITS.fullmatch(text)}
-        numbers = np.array([int(text) for text in small], np.int64)
-        new = {str(number) for number in numbers[self._small.add(numbers)].tolist()} if small else set()
-        longer = {text: text if len(text) < _LONG else _short(text) for text in texts if text not in small}
+        numbers = {text: int(text) for text in texts if len(text) < 20 and _WHOLE.fullmatch(text)}
+        others = _keys(text for text in texts if text not in numbers) if numbers else _keys(texts)
+        new = set()
+        if numbers:
+            array = np.array(list(numbers.values()), np.int64)
+            new = set(self._take_numbers(array, np.array([texts[text] for text in numbers], np.int64)).tolist())
         if len(self._first) < _FIRST:
-            fresh = (text for text in texts if text in new or (text not in small and longer[text] not in self._memo))
+            fresh = (text for text in texts if (numbers[text] in new if text in numbers else others[text] not in self._memo))
             self._first += [text.strip()[:_LONG] for text in islice(fresh, _FIRST - len(self._first))]
         self.filled += sum(texts.values())
-        self._judge(longer, texts)
+        self._judge(others, texts)
         if self.texts is not None:
-            for text, key in longer.items():
+            for text, key in others.items():
                 if " " in text and _LETTERS.search(text, 0, BEGINNING):
                     self.texts.add(key, texts[text], text=text[:BEGINNING])
 
@@ -237,7 +246,7 @@ class _Held:
             for kind, _ in self._memo[key]:
                 self.kinds[kind][0] += counts[text]
 
-    def _found(self, length: int, hits: Iterable[Hit]) -> tuple[tuple[str, bool], ...]:
+    def _found(self, length: int, hits: Iterable[Hit]) -> Kinds:
         """The kinds of `hits` in a value of `length` characters, and whether one of the kind is the whole of it."""
         found = {hit.kind: False for hit in hits} | {hit.kind: True for hit in hits if hit.end - hit.start == length}
         for kind, whole in found.items():
@@ -247,20 +256,54 @@ class _Held:
         return tuple(sorted(found.items()))
 
     def take_numbers(self, numbers: Whole) -> None:
-        """Count whole numbers. Those of at most six digits hold nothing, and are noted by a bit each."""
-        small = (numbers > -SMALL) & (numbers < SMALL)
-        few = numbers[small].astype(np.int64)
-        new = self._small.add(few) if len(few) else np.empty(0, np.intp)
-        if len(self._first) < _FIRST and (len(new) or not small.all()):
-            kept = ~small
-            kept[np.flatnonzero(small)[new]] = True
-            fresh = [text for text in map(str, dict.fromkeys(numbers[kept].tolist())) if text not in self._memo]
-            self._first += fresh[: _FIRST - len(self._first)]
+        """Count whole numbers."""
+        if numbers.dtype == np.uint64 and len(numbers) and int(numbers.max()) > _INT64.max:
+            self.take(Counter(map(str, numbers[numbers > np.uint64(_INT64.max)].tolist())))
+            numbers = numbers[numbers <= np.uint64(_INT64.max)]
         self.filled += len(numbers)
-        if len(few) < len(numbers):
-            different, counts = np.unique(numbers[~small], return_counts=True)
-            texts = [str(number) for number in different.tolist()]
-            self._judge(dict(zip(texts, texts, strict=True)), dict(zip(texts, counts.tolist(), strict=True)))
+        new = self._take_numbers(numbers.astype(np.int64, copy=False), None)
+        if len(self._first) < _FIRST and len(new):
+            self._first += [str(number) for number in new[: _FIRST - len(self._first)].tolist()]
+
+    def _take_numbers(self, numbers: NDArray[np.int64], counts: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Count the kinds of `numbers`, each in `counts` rows (None: one); the new ones, each once, in the order in which they stand.
+
+        Those of at most six digits hold nothing, and are noted by a bit each.
+        """
+        small = (numbers > -SMALL) & (numbers < SMALL)
+        places = np.flatnonzero(small)
+        new = places[self._small.add(numbers[small])] if len(places) else places
+        if len(places) < len(numbers):
+            large = numbers[~small]
+            different, first, rows = np.unique(large, return_index=True, return_counts=True)
+            if counts is not None:
+                rows = counts[~small][first]
+            fresh = self._large.new(different)
+            new = np.concatenate((new, np.flatnonzero(~small)[first[fresh]]))
+            self._judge_numbers(different, rows, fresh)
+        found = numbers[np.sort(new)]
+        _, first = np.unique(found, return_index=True)
+        return found[np.sort(first)]
+
+    def _judge_numbers(self, different: NDArray[np.int64], rows: NDArray[np.int64], fresh: NDArray[np.bool_]) -> None:
+        """Count the kinds of `different` numbers; those that are `fresh` are judged."""
+        new = different[fresh]
+        self._large.add(new)
+        self.judged += len(new)
+        self.words += len(new)
+        self.size += 8 * len(new)
+        texts = [str(number) for number in new.tolist()]
+        for text, hits in zip(texts, scan_texts(texts, hint=self.hint), strict=True):
+            if hits:
+                self._numbers[int(text)] = self._found(len(text), hits)
+                self.size += 150
+        if self._all is not None:
+            for text in texts:
+                self._sampled(text, self._numbers.get(int(text), ()))
+        if self._numbers:
+            for number, count in zip(different.tolist(), rows.tolist(), strict=True):
+                for kind, _ in self._numbers.get(number, ()):
+                    self.kinds[kind][0] += count
 
     def forget(self) -> None:
         """Free the memory of the values; their number becomes an estimate."""
@@ -268,10 +311,14 @@ class _Held:
             self._all = Sample(_SAMPLE)
             for key, found in self._memo.items():
                 self._sampled(key, found)
+            for number in (number for run in self._large.runs for number in run.tolist()):
+                self._sampled(str(number), self._numbers.get(number, ()))
         self._memo.clear()
+        self._numbers.clear()
+        self._large = LargeNumbers()
         self.size = 0
 
-    def _sampled(self, key: str, found: Sequence[tuple[str, bool]]) -> None:
+    def _sampled(self, key: str, found: Kinds) -> None:
         if self._all is not None:
             self._all.add(key)
             for kind, whole in found:
@@ -287,6 +334,11 @@ class _Held:
             kinds[kind] = Found(self.filled, values, values)
         words = (self.words + len(self._small)) / max(self.judged + len(self._small), 1)
         return Column(self.name, self.rows, self.filled, values, named_kind(self.name), kinds, words, self._all is not None)
+
+
+def _keys(texts: Iterable[str]) -> dict[str, str]:
+    """What stands for each of `texts` in the memory."""
+    return {text: text if len(text) < _LONG else _short(text) for text in texts}
 
 
 def _short(text: str) -> str:

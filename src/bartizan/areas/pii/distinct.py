@@ -58,6 +58,28 @@ class SmallNumbers:
             self._bits, self._from = wider, start
 
 
+class LargeNumbers:
+    """Which whole numbers of 64 bits have been seen: eight bytes each, in sorted runs, each at least twice as long as the next."""
+
+    def __init__(self) -> None:
+        self.runs: list[NDArray[np.int64]] = []
+
+    def new(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of `numbers` have not been seen."""
+        fresh = np.ones(len(numbers), np.bool_)
+        for run in self.runs:
+            place = np.searchsorted(run, numbers)
+            fresh &= run[np.minimum(place, len(run) - 1)] != numbers
+        return fresh
+
+    def add(self, numbers: NDArray[np.int64]) -> None:
+        """Note `numbers`, sorted and none of them seen."""
+        if len(numbers):
+            self.runs.append(numbers)
+        while len(self.runs) > 1 and len(self.runs[-2]) < 2 * len(self.runs[-1]):
+            self.runs[-2:] = [np.sort(np.concatenate(self.runs[-2:]), kind="stable")]
+
+
 class Entry:
     """A value of a sample: its text where it is kept, how often it came, and whether it is of the kind that is counted apart."""
 
