@@ -21,7 +21,7 @@ SHOWN = 20
 
 
 @click.command("read", epilog="Example: bartizan data read loans.parquet --as alice --purpose training --sql 'SELECT count(*) FROM loans'")
-@click.argument("path", type=FILE, metavar="DATA")
+@click.argument("path", type=click.Path(path_type=Path, exists=True), metavar="DATA")
 @click.option("--policy", type=FILE, help="The policy. Default: DATA.access.yaml beside DATA.")
 @click.option("--as", "principal", required=True, metavar="NAME", help="Who reads, a principal of the policy.")
 @click.option("--purpose", required=True, metavar="NAME", help="What for, a purpose of the policy.")
@@ -58,7 +58,7 @@ def read_command(*, path: Path, explain: bool, query: str | None, columns: str |
 def _written(reader: Reader, query: str | None, names: list[str] | None, path: Path, output: Path) -> str:
     from bartizan.areas.access.handing import write
 
-    if output.exists() and output.samefile(path):
+    if output.exists() and (output.samefile(path) or output.resolve().is_relative_to(path.resolve())):
         raise InputError("is the data itself", place=str(output), cure="write the copy elsewhere")
     rows = write([reader.sql(query)] if query is not None else reader.batches(names), output)
     return f"wrote {output}: {rows} rows"

@@ -248,6 +248,23 @@ def test_columns_that_are_not_asked_for_are_not_read(tmp_path: Path) -> None:
         olga.frame(["note"])
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_folder_of_files_is_one_table(tmp_path: Path, kind: str) -> None:
+    whole = write(tmp_path, kind)
+    folder = tmp_path / "parts"
+    (folder / "later").mkdir(parents=True)
+    frame = pl.DataFrame(loans())
+    for name, part in (("a", frame.head(50)), ("later/b", frame.tail(ROWS - 50))):
+        part.write_parquet(folder / f"{name}.parquet") if kind == "parquet" else part.write_csv(folder / f"{name}.csv")
+    policy = Path(f"{whole}.access.yaml")
+    with open(whole, "alice", "training", key=KEY) as one, open(folder, "alice", "training", policy=policy, key=KEY) as many:
+        assert many.frame().equals(one.frame())
+        assert many.sql("SELECT count(*) FROM loans").row(0) == (len(NORTH),)
+    (folder / "c.jsonl").write_text("{}")
+    with pytest.raises(InputError, match="several formats"):
+        open(folder, "alice", "training", policy=policy, key=KEY)
+
+
 def test_who_may_do_nothing_is_refused_and_on_record(data: Path) -> None:
     for who, purpose, error in [
         ("eve", "training", Refused), ("alice", "billing", Refused), ("bob", "training", Refused), ("allice", "training", UnknownName),

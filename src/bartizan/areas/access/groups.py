@@ -56,7 +56,7 @@ def figures(frame: Any, by: Sequence[str], measures: Mapping[str, tuple[Measure,
     measured = list(dict.fromkeys(column for _, column in measures.values()))
     for column in measured:
         if not (schema[column].is_numeric() or schema[column] == pl.Boolean):
-            raise InputError(f"'{one_line(column, 60)}' holds {schema[column]}, of which nothing is computed")
+            raise InputError(f"'{one_line(column.partition(chr(0))[0], 60)}' holds {schema[column]}, of which nothing is computed")
     keys = [pl.col(name).alias(f"g{n}") for n, name in enumerate(by)]
     values = [_number(column).alias(f"m{n}") for n, column in enumerate(measured)]
     grouped = frame.with_columns(pl.lit(0).alias("\0one")).select(*keys, *values, "\0one")  # so that no columns at all are rows too

@@ -36,6 +36,8 @@ FORMAT = 1
 LARGEST = 1 << 20
 """Bytes of a policy file."""
 
+LONGEST_PREFIX, WIDEST, LARGEST_GROUP = 1000, 1e15, 10**9
+
 SUFFIX = ".access.yaml"
 """Where a policy is looked for: beside the data, under its name and this."""
 
@@ -146,8 +148,8 @@ def _check_names(policy: Policy, file: str) -> None:
     place = policy.at or Place(file)
     if not policy.name.isidentifier():
         raise InputError(f"'{one_line(policy.name, 60)}' is no name for a table", place=place, cure="letters, digits and _ alone")
-    if policy.smallest_group < 2:
-        raise InputError("a group of one is one person", place=place, cure="smallest_group: 10")
+    if not 2 <= policy.smallest_group <= LARGEST_GROUP:
+        raise InputError("a group of one is one person, and the largest is a billion", place=place, cure="smallest_group: 10")
     for role, above in policy.roles.items():
         for name in above:
             if name not in policy.roles:
@@ -173,9 +175,10 @@ def _is_attribute(value: Any) -> bool:
 
 def _check_column(name: str, column: Column) -> None:
     shown = one_line(name, 80)
-    if column.mask is Mask.PREFIX and column.keep < 1:
-        raise InputError(f"column '{shown}': a prefix of {column.keep} characters", place=column.at, cure="mask: empty shows nothing")
-    if column.mask is Mask.BUCKET and not (column.width is not None and column.width > 0):
+    if column.mask is Mask.PREFIX and not 1 <= column.keep <= LONGEST_PREFIX:
+        cure = f"1 to {LONGEST_PREFIX}, or mask: empty, which shows nothing"
+        raise InputError(f"column '{shown}': a prefix of {column.keep} characters", place=column.at, cure=cure)
+    if column.mask is Mask.BUCKET and not (column.width is not None and 0 < column.width <= WIDEST):
         raise InputError(f"column '{shown}': a bucket without a width", place=column.at, cure="width: 1000")
 
 

@@ -23,7 +23,7 @@ from bartizan.areas.access.compiling import Decision, Shown, View, view
 from bartizan.areas.access.policy import Policy
 from bartizan.areas.access.queries import Limits, Query
 from bartizan.areas.access.rows import Always
-from bartizan.areas.access.tables import check_plain, fingerprint, polars, unreadable
+from bartizan.areas.access.tables import files_of, fingerprint, polars, unreadable
 from bartizan.evidence import Keyring, Store
 from bartizan.evidence.canonical import sha256
 from bartizan.model.access import Access
@@ -43,7 +43,7 @@ def open(
     log: Path | str | None = None,
     extra: Any = None,
 ) -> Reader:
-    """The table at `dataset` as `principal` sees it for `purpose`. Close the reader, or use it in a `with`.
+    """The table at `dataset`, a file or a folder of files, as `principal` sees it for `purpose`. Close the reader, or use it in a `with`.
 
     `policy` is its policy, by default `DATASET.access.yaml` beside it; `key` the key of keyed hashes; `log` the `.bartizan` folder whose
     chain records who asked, by default the one beside the nearest `bartizan.yaml` above the policy, else beside the policy; `extra` a
@@ -53,7 +53,7 @@ def open(
     cannot be recorded: what is not on record is not given.
     """
     path = Path(dataset)
-    check_plain(path)
+    files_of(path)
     place = Path(policy) if policy is not None else policies.beside(path)
     rules = policies.load(place)
     journal = Journal(rules, path, principal, purpose, Path(log) if log is not None else _log(place))

@@ -31,30 +31,40 @@ def polars() -> Any:
 
 
 def scan(path: Path, columns: Mapping[str, Column]) -> Any:
-    """The table at `path` as a LazyFrame; the cells of a text file as `columns` says, else text. Nothing is read but what names columns.
+    """The table at `path`, a file or a folder of files, as a LazyFrame; the cells of a text file as `columns` says, else text. Nothing is
+    read but what names columns.
 
     Raises `InputError` where it is no table, without repeating what stands in it.
     """
     pl = polars()
-    suffix = path.suffix.lower()
-    check_plain(path)
+    files = files_of(path)
+    suffix = files[0].suffix.lower()
     if suffix in _SEPARATORS:
-        frame = pl.scan_csv(path, separator=_SEPARATORS[suffix], infer_schema=False, raise_if_empty=False, glob=False)
+        frame = pl.scan_csv(files, separator=_SEPARATORS[suffix], infer_schema=False, raise_if_empty=False, glob=False)
         names = _names(frame, path)
         return frame.with_columns([_cast(name, columns[name].type) for name in names if name in columns])
     if suffix in _LINES:
-        return pl.scan_ndjson(path, infer_schema_length=None)
-    frame = pl.scan_ipc(path, glob=False) if suffix in _ARROW else pl.scan_parquet(path, glob=False)
+        return pl.scan_ndjson(files, infer_schema_length=None)
+    frame = pl.scan_ipc(files, glob=False) if suffix in _ARROW else pl.scan_parquet(files, glob=False)
     coded = [name for name, dtype in types_of(frame, path).items() if isinstance(dtype, pl.Categorical | pl.Enum)]
     return frame.with_columns(pl.col(name).cast(pl.String) for name in coded) if coded else frame
 
 
-def check_plain(path: Path) -> None:
-    """Raises `InputError` where `path` is no table that is read here, before anything waits for a pipe or reads a device."""
-    if path.suffix.lower() not in KNOWN or not path.is_file():
-        raise InputError("is no table that is read by a policy", place=str(path), cure="give one file: " + ", ".join(KNOWN))
-    if any("\udc80" <= character <= "\udcff" for character in str(path)):
-        raise InputError("has a name that is no UTF-8, which tables are not read by", place=one_line(repr(path.name), 80), cure="rename it")
+def files_of(path: Path) -> list[Path]:
+    """The file at `path`, or all tables below that folder, of one format. Raises `InputError` where there is none, before anything waits
+    for a pipe or reads a device."""
+    files = [path]
+    if path.is_dir():
+        files = sorted(found for found in path.rglob("*") if found.suffix.lower() in KNOWN and not found.name.startswith("."))
+    if not files or len({file.suffix.lower() for file in files}) > 1:
+        raise InputError("holds no table, or tables of several formats", place=str(path), cure="give one file, or files of one format")
+    for file in files:
+        if file.suffix.lower() not in KNOWN or not file.is_file():
+            raise InputError("is no table that is read by a policy", place=str(file), cure="known: " + ", ".join(KNOWN))
+        if any("\udc80" <= character <= "\udcff" for character in str(file)):
+            cure = "rename it"
+            raise InputError("has a name that is no UTF-8, which tables are not read by", place=one_line(repr(file.name), 80), cure=cure)
+    return files
 
 
 def types_of(frame: Any, path: Path) -> dict[str, Any]:
@@ -103,18 +113,19 @@ def cedar_type(dtype: Any) -> str | None:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 (hex) over the size, the first and the last piece of the file: enough to tell versions apart, at a cost that does not grow.
+    """SHA-256 (hex) over the size, the first and the last piece of each file: enough to tell versions apart, at a cost that hardly grows.
 
     It is no proof against somebody who edits the middle on purpose; the passport of a data set is.
     """
     held = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            held.update(size.to_bytes(8, "big") + file.read(PIECE))
-            if size > PIECE:
-                file.seek(max(PIECE, size - PIECE))
-                held.update(file.read(PIECE))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", place=str(path)) from None
+    for part in files_of(path):
+        try:
+            with part.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                held.update(size.to_bytes(8, "big") + file.read(PIECE))
+                if size > PIECE:
+                    file.seek(max(PIECE, size - PIECE))
+                    held.update(file.read(PIECE))
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", place=str(part)) from None
     return held.hexdigest()
