@@ -60,7 +60,11 @@ class Phrases:
     def possible(self, window: Window) -> bool:
         """Does a word of `window` begin as a phrase does? Where not, `search` finds none."""
         beginnings = self.beginnings
-        return any(word.startswith(beginnings.get(word[:2], ())) for word in window.words)
+        for word in window.words:
+            known = beginnings.get(word[:2])
+            if known is not None and word.startswith(known):
+                return True
+        return False
 
     def search(self, window: Window | str) -> bool:
         """Does `window` hold a phrase?"""
@@ -106,6 +110,7 @@ class Ear:
 
     def __init__(self, *lists: Iterable[str]) -> None:
         self._table = np.zeros(_LETTERS**3, np.uint8)
+        self._bits = [1 << i for i in range(len(lists))]
         for bit, words in enumerate(lists):
             for word in words:
                 letters = [_readings(char) for char in word[:3]]
@@ -132,7 +137,7 @@ class Ear:
         edges = np.append(-1, np.flatnonzero(codes == 0))
         low = np.maximum(places - width, edges[np.searchsorted(edges, places) - 1] + 1)
         heard = self._lists(letter, low)  # a word that the window cuts counts as it stands in it
-        for bit in (1 << i for i in range(8)):
+        for bit in self._bits:
             words = np.append(-1, at[(lists & bit) > 0])
             heard[words[np.searchsorted(words, places) - 1] >= low] |= bit
         return heard
@@ -152,7 +157,7 @@ class Ear:
             begins &= ~np.logical_or.accumulate(edge[:, ::-1], axis=1)[:, -1:0:-1]
         row, column = np.nonzero(begins)
         lists = self._lists(letter.ravel(), row * letter.shape[1] + column)
-        for bit in (1 << i for i in range(8)):
+        for bit in self._bits:
             heard[row[(lists & bit) > 0]] |= bit
 
 

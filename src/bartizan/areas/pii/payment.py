@@ -99,15 +99,34 @@ def iban_ends(codes: Codes, start: NDArray[np.intp], *, grouped: bool) -> NDArra
 
     `grouped`: it is written in groups of four, with the same separator, the character behind the first group, between all of them.
     """
+    ends = np.zeros(len(start), np.intp)
     length = _COUNTRIES[_VALUES[codes[start]], _VALUES[codes[start + 1]]].astype(np.intp)
-    holds = length > 0
-    rest = np.zeros(len(start), np.int16)
+    known = np.flatnonzero(length)
+    for top in range(0, len(known), _ROWS):
+        rows = known[top : top + _ROWS]
+        holds = _mod_97(codes, start[rows], length[rows], grouped=grouped)
+        ends[rows[holds]] = (start + length + ((length - 1) // 4 if grouped else 0))[rows[holds]]
+    return ends
+
+
+_ORDER = np.array([*range(4, max(IBAN_LENGTHS.values())), *range(4)])  # the first four count last
+_PLACES = _ORDER + _ORDER // 4
+_ROWS = 1 << 14
+
+
+def _mod_97(codes: Codes, start: NDArray[np.intp], length: NDArray[np.intp], *, grouped: bool) -> NDArray[np.bool_]:
+    """Do the check digits of the `length` characters at each of `start` hold, and, if `grouped`, their separators agree?"""
     last = len(codes) - 1
-    for i in (*range(4, max(IBAN_LENGTHS.values())), *range(4)):  # the first four count last
-        value = _VALUES[codes[np.minimum(start + i + (i // 4 if grouped else 0), last)]]
-        inside = i < length
-        holds &= ~inside | (value < 36)
-        rest = np.where(inside, (rest * np.where(value > 9, 100, 10) + value) % 97, rest).astype(np.int16)
-        if grouped and i % 4 == 0 and i:
-            holds &= ~inside | (codes[np.minimum(start + i + i // 4 - 1, last)] == codes[np.minimum(start + 4, last)])
-    return np.where(holds & (rest == 1), start + length + ((length - 1) // 4 if grouped else 0), 0)
+    inside = length[:, None] > _ORDER
+    value = _VALUES[codes[np.minimum(start[:, None] + (_PLACES if grouped else _ORDER), last)]]
+    holds = (~inside | (value < 36)).all(axis=1)
+    factor = np.where(value > 9, np.int16(100), np.int16(10))
+    factor[~inside], value[~inside] = 1, 0
+    rest = np.zeros(len(start), np.int16)
+    for i in range(len(_ORDER)):
+        rest = (rest * factor[:, i] + value[:, i]) % 97
+    if grouped:
+        between = np.arange(4, 40, 5)
+        separators = codes[np.minimum(start[:, None] + between, last)]
+        holds &= ((separators == separators[:, :1]) | (length[:, None] <= 4 * np.arange(1, len(between) + 1))).all(axis=1)
+    return np.asarray(holds & (rest == 1), np.bool_)
