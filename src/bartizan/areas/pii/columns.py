@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -215,35 +215,40 @@ class _Held:
 
     def take(self, texts: Mapping[str, int]) -> None:
         """Count `texts`, different values with the rows that hold them."""
-        numbers = {text: int(text) for text in texts if len(text) < 20 and _WHOLE.fullmatch(text)}
-        others = _keys(text for text in texts if text not in numbers) if numbers else _keys(texts)
+        numbers = {text: int(text) for text in texts if text[-1].isdigit() and len(text) < 20 and _WHOLE.fullmatch(text)}
+        others = [text for text in texts if text not in numbers] if numbers else list(texts)
+        keys = {text: _short(text) for text in others if len(text) >= _LONG}
         new = set()
         if numbers:
             array = np.array(list(numbers.values()), np.int64)
             new = set(self._take_numbers(array, np.array([texts[text] for text in numbers], np.int64)).tolist())
         if len(self._first) < _FIRST:
-            fresh = (text for text in texts if (numbers[text] in new if text in numbers else others[text] not in self._memo))
+            fresh = (text for text in texts if (numbers[text] in new if text in numbers else keys.get(text, text) not in self._memo))
             self._first += [text.strip()[:_LONG] for text in islice(fresh, _FIRST - len(self._first))]
         self.filled += sum(texts.values())
-        self._judge(others, texts)
+        self._judge(others, keys, texts)
         if self.texts is not None:
-            for text, key in others.items():
+            for text in others:
                 if " " in text and _LETTERS.search(text, 0, BEGINNING):
-                    self.texts.add(key, texts[text], text=text[:BEGINNING])
+                    self.texts.add(keys.get(text, text), texts[text], text=text[:BEGINNING])
 
-    def _judge(self, keys: Mapping[str, str], counts: Mapping[str, int]) -> None:
-        """Count the kinds of the values of `keys`; those that are not remembered are judged."""
-        new = [text for text, key in keys.items() if key not in self._memo]
+    def _judge(self, texts: Sequence[str], keys: Mapping[str, str], counts: Mapping[str, int]) -> None:
+        """Count the kinds of `texts`; those that are not remembered are judged. `keys` stand for long ones in the memory."""
+        memo = self._memo
+        new = [text for text in texts if keys.get(text, text) not in memo] if keys else [text for text in texts if text not in memo]
         self.judged += len(new)
-        self.words += len(new) + sum(text.count(" ") for text in new)
-        for text, hits in zip(new, scan_texts(new, hint=self.hint), strict=True):
-            key = keys[text]
-            self._memo[key] = self._found(len(text.strip()), hits) if hits else ()
-            self.size += 150 + len(key)
-            if self._all is not None:
-                self._sampled(key, self._memo[key])
-        for text, key in keys.items():
-            for kind, _ in self._memo[key]:
+        self.words += " ".join(new).count(" ") + 1 if new else 0  # the spaces in each, and one more for each
+        named = [keys.get(text, text) for text in new] if keys else new
+        self.size += 150 * len(new) + sum(map(len, named))
+        memo.update(dict.fromkeys(named, ()))
+        for text, key, hits in zip(new, named, scan_texts(new, hint=self.hint), strict=True):
+            if hits:
+                memo[key] = self._found(len(text.strip()), hits)
+        if self._all is not None:
+            for key in named:
+                self._sampled(key, memo[key])
+        for text in texts if self.kinds else ():
+            for kind, _ in memo[keys.get(text, text)]:
                 self.kinds[kind][0] += counts[text]
 
     def _found(self, length: int, hits: Iterable[Hit]) -> Kinds:
@@ -334,11 +339,6 @@ class _Held:
             kinds[kind] = Found(self.filled, values, values)
         words = (self.words + len(self._small)) / max(self.judged + len(self._small), 1)
         return Column(self.name, self.rows, self.filled, values, named_kind(self.name), kinds, words, self._all is not None)
-
-
-def _keys(texts: Iterable[str]) -> dict[str, str]:
-    """What stands for each of `texts` in the memory."""
-    return {text: text if len(text) < _LONG else _short(text) for text in texts}
 
 
 def _short(text: str) -> str:

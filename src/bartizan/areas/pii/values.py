@@ -65,6 +65,8 @@ def _one_piece(values: Any) -> bool:
 def counted(values: Iterable[Any]) -> tuple[dict[str, int], int]:
     """The different values as text with their counts, in the order of their first row, and the number of rows."""
     pairs, rows = _pairs(values)
+    if isinstance(pairs, dict):  # of texts alone
+        return pairs, rows
     texts: dict[str, int] = {}
     for value, count in pairs:
         text = as_text(value)
@@ -102,7 +104,8 @@ def _arrow_pairs(values: Any) -> Iterable[tuple[Any, int]]:
         order = np.argsort(first)
         return zip(values.dictionary.take(_like(values.indices, used[order])).to_pylist(), counts[order].tolist(), strict=True)
     table = values.value_counts()
-    return zip(table.field("values").to_pylist(), table.field("counts").to_pylist(), strict=True)
+    pairs = zip(table.field("values").to_pylist(), table.field("counts").to_pylist(), strict=True)
+    return {text: count for text, count in pairs if text} if kind in ("string", "large_string", "string_view") else pairs
 
 
 def _like(example: Any, indices: Any) -> Any:
