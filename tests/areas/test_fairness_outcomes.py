@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bartizan.areas.fairness.group_rates import outcomes
 from bartizan.areas.fairness.metrics import by_metric
-from bartizan.areas.fairness.outcomes import outcomes
 from bartizan.engine import registry
 from bartizan.model.errors import InputError
 from bartizan.model.findings import Job, Verdict

@@ -5,14 +5,14 @@ from bartizan.areas import offers
 __getattr__, __dir__ = offers(
     __name__,
     {
-        "label_bias": "label_bias",
-        "LabelBias": "label_bias",
+        "label_bias": "comparing",
+        "LabelBias": "comparing",
         "adjusted_gap": "adjusting",
         "mantel_haenszel": "strata",
         "MantelHaenszel": "strata",
-        "proxies": "proxies",
-        "outcomes": "outcomes",
-        "Outcomes": "outcomes",
+        "proxies": "stand_ins",
+        "outcomes": "group_rates",
+        "Outcomes": "group_rates",
         "by_metric": "metrics",
     },
 )

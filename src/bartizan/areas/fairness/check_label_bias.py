@@ -12,7 +12,7 @@ from bartizan.model.findings import Artefact, Finding, Job, Measure, Severity, V
 from bartizan.model.system import Dataset, Kind, Phase
 
 if TYPE_CHECKING:
-    from bartizan.areas.fairness.label_bias import Compared, LabelBias
+    from bartizan.areas.fairness.comparing import Compared, LabelBias
 
 
 @check(
@@ -42,7 +42,7 @@ def label_bias(
     """
     from bartizan.adapters.files import local_path, shown
     from bartizan.adapters.tables import read_table
-    from bartizan.areas.fairness.label_bias import label_bias as compare
+    from bartizan.areas.fairness.comparing import label_bias as compare
 
     if target.uri is None:
         raise InputError(f"data set '{target.id}' has no uri", place=target.at, cure="declare where it lies")

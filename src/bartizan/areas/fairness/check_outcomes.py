@@ -14,7 +14,7 @@ from bartizan.model.system import Asset, Kind, Phase, System, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bartizan.areas.fairness.outcomes import Outcomes
+    from bartizan.areas.fairness.group_rates import Outcomes
 
 LEAST_OF_GROUP = 20
 """Fewest test rows of a group that is compared."""
@@ -96,7 +96,7 @@ def _asked(job: Job, target: Asset, favourable: str) -> tuple[pd.DataFrame, Any,
 
 
 def _by_group(frame: pd.DataFrame, column: str, asked: tuple[Any, Any, Any], confidence: float, small: list[str]) -> Outcomes | None:
-    from bartizan.areas.fairness.outcomes import outcomes as measure
+    from bartizan.areas.fairness.group_rates import outcomes as measure
     from bartizan.methods.groups import MISSING, group_values
 
     if column not in frame:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from bartizan.areas.fairness.adjusting import AdjustedGap, adjusted_gap, cross_fitted
 from bartizan.areas.fairness.disagreement import Contradicted, contradicted
-from bartizan.areas.fairness.proxies import Proxy, proxies
+from bartizan.areas.fairness.stand_ins import Proxy, proxies
 from bartizan.areas.fairness.strata import MantelHaenszel, mantel_haenszel
 from bartizan.methods.groups import MISSING, candidates, favourable_labels, group_values
 from bartizan.methods.quick_learner import Matrix, Sort, folds_of, matrix_of
