@@ -5,13 +5,22 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import time
+import uuid
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bartizan import pii
-from bartizan.areas.pii import national
+from bartizan.areas.pii import national, payment, scan
+from bartizan.areas.pii.checksums import luhn
+from bartizan.areas.pii.context import Ear, Phrases
+from bartizan.areas.pii.crew import Crew
+from bartizan.areas.pii.page import Page
+from bartizan.areas.pii.payment import BRANDS
+from bartizan.areas.pii.shapes import LONG, Shapes, cards
 
 # Numbers that issuers, registries and standards publish as examples or test values.
 PUBLISHED = [
@@ -124,6 +133,150 @@ def test_offsets_name_the_value_in_any_text(before: str, known: tuple[str, str],
     hits = pii.scan_text(text, least=0.0)
     assert all(text[hit.start : hit.end] == hit.value for hit in hits)
     assert all(a.end <= b.start for a, b in itertools.pairwise(hits))
+
+
+def crowd(size: int, seed: int = 4) -> list[str]:
+    """Texts with known values, words and numbers among them; about one in six goes beyond ASCII."""
+    draw = random.Random(seed)
+    words = [
+        "card",
+        "born",
+        "SSN",
+        "née",
+        "call",
+        "the",
+        "order",
+        "passport",
+        "IBAN",
+        "id",
+        "Straße",
+        "secret=",
+        "\u212aarte",
+        "e\u0301t\xe9",
+    ]
+    texts: list[str] = []
+    while sum(map(len, texts)) < size:
+        parts = [draw.choice(words) if draw.random() < 0.6 else draw.choice(PUBLISHED)[1] for _ in range(draw.randrange(1, 12))]
+        parts += ["".join(draw.choices("0123456789 -./()+:@", k=draw.randrange(30)))]
+        texts.append(draw.choice([" ", ", ", "\n"]).join(parts))
+    return texts
+
+
+def test_batches_and_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = crowd(60_000)
+    whole = scan.scan_texts(texts, hint="customer")
+    assert sum(map(len, whole)) > 1500
+    monkeypatch.setattr(scan, "BATCH", 10_000)
+    assert scan.scan_texts(texts, hint="customer") == whole == [pii.scan_text(text, hint="customer") for text in texts]
+    monkeypatch.setattr(scan, "SHARED", 1000)
+    assert scan.scan_texts(texts, hint="customer", workers=2) == whole
+
+
+def test_a_process_that_ends_is_done_without() -> None:
+    texts = crowd(20_000)
+    batches = [texts[i : i + 20] for i in range(0, len(texts), 20)]
+    with Crew(2) as crew:
+        for worker in crew._workers:
+            worker.kill()
+            worker.wait()
+        found = list(crew.scan(batches, ("", 0.5), scan.found_in))
+    assert found == [scan.found_in(batch, "", 0.5) for batch in batches]
+
+
+@pytest.mark.parametrize("width", [40, 48])
+def test_words_are_heard_alike_by_windows_and_by_the_page_and_never_missed(width: int) -> None:
+    lists = (("card", "visa", "cc"), ("born", "née", "geb"), ("snils", "снилс", "身份"))
+    ear, phrases = Ear(*lists), [Phrases("|".join(words)) for words in lists]
+    draw = random.Random(6)
+    words = [
+        *(word for some in lists for word in some),
+        "cards",
+        "xborn",
+        "the",
+        "Born",
+        "\u212aard",
+        "ge\u0301b",
+        "a",
+        "\0",
+        "12",
+        "VISA",
+        "Née",
+    ]
+    for _ in range(200):
+        page = Page(" ".join(draw.choices(words, k=draw.randrange(60))) + " 1")
+        places = page.runs.start
+        heard = np.zeros(len(places), np.uint8)
+        ear._hear(page.codes, places, width, heard)
+        assert heard.tolist() == ear._everywhere(page.codes, places, width).tolist()
+        for place, bits in zip(places.tolist(), heard.tolist(), strict=True):
+            for bit, one in enumerate(phrases):
+                assert bits >> bit & 1 or not one.search(page.before(place, width))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="0123456789 -./", max_size=60))
+def test_shapes_found_in_arrays_are_those_of_the_text(text: str) -> None:
+    names = ("4 4 4 4", "3-2-4", "1 2 2 2 3 3 2", "16", "2.3.3", "8-1", "1-4-5-2-1", "9")
+    page, shapes = Page(text), Shapes(names)
+    if not len(page.runs.start):
+        return
+    gap = page.runs.start[1:] - page.runs.end[:-1]
+    joined = (gap == 1) & np.isin(page.codes[page.runs.end[:-1]], list(b" -./"))
+    spans = shapes.spans(page.runs, joined)
+    found = {(start, end, shapes.names[shape]) for start, end, shape in zip(spans.start, spans.end, spans.shape, strict=True)}
+    expected = set()
+    for chain in re.finditer(r"[0-9]+(?:[-./ ][0-9]+)*", page.flat):
+        runs = list(re.finditer(r"[0-9]+", chain[0]))
+        for i, j in itertools.combinations_with_replacement(range(len(runs)), 2):
+            start, end = runs[i].start(), runs[j].end()
+            whole = chain[0][start:end]
+            name = re.sub("[0-9]+", lambda run: str(len(run[0])), whole)
+            if name in names and (start == 0 or chain[0][start - 1] == " ") and (end == len(chain[0]) or chain[0][end] == " "):
+                expected.add((chain.start() + start, chain.start() + end, name))
+    assert found == expected
+
+
+def test_luhn_brands_and_accounts_in_arrays_agree_with_one_by_one() -> None:
+    draw = random.Random(8)
+    numbers = ["".join(draw.choices("0123456789", k=draw.randrange(12, 20))) for _ in range(3000)] + ["4111111111111111", "378282246310005"]
+    page = Page("".join(f"{number} " for number in numbers))
+    holds, brand = cards(page.codes, page.runs.start, page.runs.end)
+    assert holds.tolist() == [luhn(number) for number in numbers]
+    assert [BRANDS[n - 1] if n else None for n in brand.tolist()] == [payment.issuer(n) if len(n) >= LONG else None for n in numbers]
+    accounts = ["".join(draw.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=2)) + "".join(draw.choices("0123456789", k=20)) for _ in range(2000)]
+    accounts += [f"DE{98 - int(f'{bank}131400') % 97:02}{bank}" for bank in (draw.randrange(10**17, 10**18) for _ in range(300))]
+    for step in (0, 4):
+        written = [" ".join(a[i : i + 4] for i in range(0, len(a), 4)) if step else a for a in accounts]
+        page = Page("".join(f"{account};" for account in written))
+        start = np.cumsum([0, *(len(account) + 1 for account in written[:-1])]) + 1
+        ends = payment.iban_ends(page.codes, start, grouped=bool(step)).tolist()
+        right = [end == begin + len(account) for end, begin, account in zip(ends, start.tolist(), written, strict=True)]
+        assert right == [payment.iban(account) for account in accounts]
+        assert sum(right) >= 300
+
+
+@pytest.mark.parametrize(
+    "piece", ["0123 ", "GB12 ", "://", "1:1", "born ", "1 ", "a@a.", "::", "a.a.", "@", "7", "1.1.", "11-", "password="]
+)
+def test_hostile_text_is_read_in_time_that_grows_with_its_length(piece: str) -> None:
+    times = []
+    for size in (1 << 17, 1 << 19):
+        text = piece * (size // len(piece))
+        scan.scan_text(text)
+        start = time.process_time()
+        scan.scan_text(text)
+        times.append(time.process_time() - start)
+    assert times[1] < 12 * times[0] + 0.2  # four times the text; square growth would be sixteen times, of far more
+
+
+def test_numbers_of_nobody_raise_few_alarms() -> None:
+    draw = random.Random(9)
+    lines = [str(1_500_000_000_000 + draw.randrange(200_000_000_000)) for _ in range(20_000)]
+    lines += [str(uuid.UUID(int=draw.getrandbits(128))) for _ in range(5000)]
+    lines += [f"{draw.getrandbits(256):064x}" for _ in range(3000)]
+    lines += [" ".join(f"{draw.gauss(0, 1000):.6f}" for _ in range(8)) for _ in range(3000)]
+    found = [hit for hits in pii.scan_texts(lines) for hit in hits]
+    assert len(found) <= 5, found
 
 
 @settings(max_examples=40, deadline=None)
