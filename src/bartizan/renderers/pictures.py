@@ -23,6 +23,9 @@ KINDS = {"image/svg+xml": b"<svg", "image/png": b"\x89PNG\r\n\x1a\n"}
 MOST_BYTES = 1024 * 1024
 """Largest picture that is shown."""
 
+CAPTION = 240
+"""Longest words that stand below a picture; longer ones are its text alternative alone."""
+
 PAGE_BYTES = 16 * 1024 * 1024
 """Most bytes of pictures that one page holds."""
 
@@ -30,12 +33,16 @@ _TITLE, _SUMMARY = (re.compile(f"<{tag}[^>]{{0,40}}>([^<]{{0,2000}})</{tag}>") f
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture: the address of its data, its title, and in words what it shows."""
+    """A picture: the address of its data, its title, and in words what it shows; `caption` are the words where they are short."""
 
     name: str
     address: str
     title: str
     words: str
+
+    @property
+    def caption(self) -> str:
+        return self.words if 0 < len(self.words) <= CAPTION else self.title
 
 
 def picture_of(artefact: Artefact, data: bytes | None) -> Picture | None:

@@ -57,8 +57,9 @@ def _looked_at(data: LabelledSet, label: str | None) -> tuple[list[Shape], list[
 
     columns = list(shapes(data.frame)) if data.frame is not None and data.images is None else []
     panels = [column.picture for column in columns] if data.images is None else [of_brightness(data.images)]
-    if data.labels is not None and 1 < len(data.classes) <= CLASSES:
-        panels.insert(0, of_labels(label or "label", data.labels, data.classes))
+    names = _classes(data)
+    if data.labels is not None and names:
+        panels.insert(0, of_labels(label or "label", data.labels, names))
     return columns, panels
 
 
@@ -66,10 +67,17 @@ def _rarest(data: LabelledSet) -> tuple[str, int] | None:
     """The class with fewest rows, and how many it has; None where the labels are not classes."""
     import numpy as np
 
-    if data.labels is None or not 1 < len(data.classes) <= CLASSES or (data.labels < 0).all():
+    names = _classes(data)
+    if data.labels is None or not names:
         return None
-    counts = np.bincount(data.labels[data.labels >= 0], minlength=len(data.classes))
-    return data.class_name(int(counts.argmin())), int(counts.min())
+    counts = np.bincount(data.labels[data.labels >= 0], minlength=len(names))
+    return names[int(counts.argmin())], int(counts.min())
+
+
+def _classes(data: LabelledSet) -> tuple[str, ...]:
+    """The names of the classes, their numbers where they have none; nothing where the labels are not classes."""
+    count = max(len(data.classes), int(data.labels.max()) + 1) if data.labels is not None and len(data.labels) else 0
+    return tuple(data.class_name(number) for number in range(count)) if 1 < count <= CLASSES else ()
 
 
 def _finding(job: Job, about: tuple[str, str], data: LabelledSet, seen: Seen, limits: tuple[float, int]) -> Finding:
@@ -125,7 +133,7 @@ def _pictures(data: LabelledSet, panels: list[Histogram]) -> Iterator[Artefact]:
     from bartizan.methods.charts import histograms
 
     if panels:
-        summary = f"How the values of {len(panels)} columns of {data.rows} rows are distributed. Tails are gathered in the last steps."
+        summary = f"How {', '.join(panel.name for panel in panels[:8])}{' and more' if len(panels) > 8 else ''} are distributed in {data.rows} rows."
         drawn = histograms(f"Distributions of {data.name}", summary, panels)
         yield Artefact(name="distributions.svg", media_type="image/svg+xml", data=drawn)
 

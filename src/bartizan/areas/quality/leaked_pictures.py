@@ -79,4 +79,5 @@ def _sheet(
         return ()
     pairs = np.stack([probe[rows], train[partner[rows]]], axis=1).reshape(-1, *probe.shape[1:])
     captions = [(text,) for row in rows for text in (f"test {row}", f"training {partner[row]}")]
-    return (Artefact(name="leaked-pictures.svg", media_type="image/svg+xml", data=gallery(pairs, captions)),)
+    title = "Test pictures, each beside the training picture that it copies"
+    return (Artefact(name="leaked-pictures.svg", media_type="image/svg+xml", data=gallery(pairs, captions, title=title)),)
