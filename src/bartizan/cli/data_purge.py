@@ -189,7 +189,7 @@ def _notes(done: Purged, how: dict[str, Any]) -> list[str]:
         notes += [f"not looked into: {one_line(one, 160)}" for one in done.copies.unread[:SHOWN]]
     if done.deletion is not None:
         where = "" if how["output"] is not None else " the disk blocks of the old file,"
-        still = f" the old data still stands at its place;{where}" if how["output"] is not None else where
+        still = f" the old data still stands at its place, with its passport;{where}" if how["output"] is not None else where
         notes.append(f"not deleted by this:{still} backups and snapshots, caches, models trained on the rows")
     return notes
 

@@ -37,7 +37,8 @@ def retention(job: Job, target: Dataset) -> Iterator[Finding]:
     """Personal data without a declared retention or purpose, or kept beyond it.
 
     Fails where personal data has no retention, one that limits nothing, or a date in its uri or revision (2024-01-31, 20240131) that lies
-    longer ago than the retention. The age of the file itself is no proof and is not used. Whether data is really deleted is not tested.
+    longer ago than the retention. The age of the file itself is no proof and is not used. Rows that are too old are counted by
+    `access.expired_rows`.
     """
     verdict, title, why, remedy = _judged(target, dt.datetime.now(dt.UTC).date())
     worst = Severity.HIGH if (target.sensitivity or Sensitivity.PUBLIC).rank >= 2 or _child(target) else Severity.MEDIUM

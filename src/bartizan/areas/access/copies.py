@@ -51,7 +51,7 @@ class Hunt:
 
     def learn(self, batch: Any, gone: npt.NDArray[np.bool_]) -> None:
         """Take in the rows of an Arrow batch that go."""
-        for shared in self._shared(batch.schema.names):
+        for shared in self._shared(batch.schema):
             frame = _frame(batch.select(list(shared))).filter(retention.polars().Series(gone))
             found = self._keys(frame, shared)
             if found is not None:
@@ -67,7 +67,7 @@ class Hunt:
     def discount(self, batch: Any) -> None:
         """Take in rows that stay: what they share with removed rows tells nobody apart."""
         self._settle()
-        for shared in self._shared(batch.schema.names):
+        for shared in self._shared(batch.schema):
             if shared in self._known and shared not in self._all:
                 found = self._keys(_frame(batch.select(list(shared))), shared)
                 if found is not None:
@@ -103,7 +103,9 @@ class Hunt:
             self._unread.append(str(error))
             return ()
 
-    def _shared(self, names: Sequence[str]) -> set[tuple[str, ...]]:
+    def _shared(self, schema: Any) -> set[tuple[str, ...]]:
+        """What each file has of these columns; nested ones cannot be compared."""
+        names = [field.name for field in schema if not (field.type.num_fields or "binary" in str(field.type))]
         found = {tuple(sorted(set(names) & sought)) for sought in self._sought}
         return {shared for shared in found if shared}
 
@@ -186,8 +188,9 @@ def _instants(ends: Any) -> Any:
 
 def _number_text(numbers: Any) -> Any:
     pl = retention.polars()
-    whole = numbers.is_finite() & (numbers == numbers.floor()) & (numbers.abs() < 2**53)
-    return numbers.cast(pl.Int64, strict=False).cast(pl.String).zip_with(whole, numbers.cast(pl.String))
+    whole = numbers.is_finite() & (numbers == numbers.floor()) & (numbers.abs() < 2**63)
+    text = numbers.cast(pl.Int64, strict=False).cast(pl.String).zip_with(whole, numbers.cast(pl.String))
+    return text.zip_with(numbers.is_not_nan().fill_null(True), pl.Series([""], dtype=pl.String))
 
 
 def _read_text(text: Any) -> Any:
@@ -195,6 +198,7 @@ def _read_text(text: Any) -> Any:
     pl = retention.polars()
     bare = text.str.strip_chars()
     found = bare.str.to_lowercase().zip_with(bare.str.contains(r"(?i)^(true|false)$").fill_null(False), bare)
+    found = found.zip_with(~bare.str.contains(r"(?i)^nan$").fill_null(False), pl.Series([""], dtype=pl.String))
     number = bare.str.contains(r"^-?(0|[1-9]\d*)?\.\d+$|^-?\d+(\.\d+)?[eE][+-]?\d+$").fill_null(False)
     if number.any():
         found = _number_text(bare.cast(pl.Float64, strict=False)).zip_with(number, found)
@@ -241,10 +245,11 @@ def _mentioned(file: Path, values: Sequence[bytes]) -> bool:
     sought = re.compile(rb"(?<!%b)(?:%b)(?!%b)" % (word, b"|".join(map(re.escape, values)), word))
     longest = max(map(len, values)) + 2
     with file.open("rb") as stream:
-        rest = b""
-        while data := stream.read(_CHUNK):
-            block = rest + data
-            if sought.search(block):
-                return True
-            rest = block[-longest:]
+        block, first = stream.read(_CHUNK), True
+        while block:
+            following = stream.read(_CHUNK)
+            for match in sought.finditer(block):  # what stands at an edge is seen again, with what stands beside it
+                if (match.start() or first) and (match.end() < len(block) or not following):
+                    return True
+            block, first = (block[-longest:] + following, first and len(block) <= longest) if following else (b"", False)
     return False
