@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bartizan import pii
-from bartizan.areas.pii import national, payment, scan
+from bartizan.areas.pii import markers, national, payment, scan
 from bartizan.areas.pii.checksums import luhn
 from bartizan.areas.pii.context import Ear, Phrases
 from bartizan.areas.pii.crew import Crew
@@ -335,3 +335,18 @@ def test_no_writing_of_any_shape_stops_a_scan() -> None:
     found = pii.scan_texts(texts)
     assert all(text[hit.start : hit.end] == hit.value for text, hits in zip(texts, found, strict=True) for hit in hits)
     assert {hit.kind for hits in found for hit in hits} > {"us_ssn", "pl_pesel", "cl_rut"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["born", "DOB", "Secret", "passw", "PASSW", "api_key", "API-key", "private key", "PRIVATE KEY", "\0", "é", "sword", "s_"]
+        )
+    )
+)
+def test_telling_words_are_found_alike_in_short_and_in_long_texts(parts: list[str]) -> None:
+    page = Page("x".join(parts))
+    long = markers.places(page.codes, page._classes)
+    short = markers.places_in_short(page.flat)
+    assert {word: found.tolist() for word, found in long.items()} == {word: found.tolist() for word, found in short.items()}

@@ -109,7 +109,7 @@ def _valid(written: str) -> bool:
 
 def _credentials(page: Page, at: NDArray[np.intp], colons: NDArray[np.intp]) -> Iterator[Hit]:
     codes, flat = page.codes, page.flat
-    if not len(at):
+    if not len(at) or not len(colons):
         return
     slashes = colons[(codes[colons + 1] == ord("/")) & (codes[colons + 2] == ord("/"))]
     slashes = slashes[(_next(at, slashes) <= slashes + 517) & ~_NO_USER[codes[slashes + 3]]]

@@ -99,6 +99,7 @@ _CLASS = np.zeros(256, np.uint8)
 _CLASS[97:123] = _CLASS[65:91] = np.arange(1, 27)
 _CLASS[LETTER] = _BEYOND
 _ROWS = 1 << 13
+_MANY = 16
 _CLOSE = 400  # a page with more than one place in so many characters is heard as a whole
 
 
@@ -119,7 +120,9 @@ class Ear:
 
     def before(self, codes: Codes, places: NDArray[np.intp], width: int) -> NDArray[np.uint8]:
         """The lists heard within `width` places before each of `places`, in the same text; no letter stands at a place itself."""
-        if len(places) * _CLOSE > len(codes):
+        if not len(places):
+            return np.zeros(0, np.uint8)
+        if len(places) > _MANY and len(places) * _CLOSE > len(codes):
             return self._everywhere(codes, places, width)
         heard = np.zeros(len(places), np.uint8)
         for top in range(0, len(places), _ROWS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,10 +23,14 @@ KEY = {"PRIVATE KEY": 8}
 _PAIRS = (("boe", "oib"), ("swcK", "wdrE"), ("ish", "_-k"))
 """What can be the first and the second of the two characters: a group of words each."""
 _WORDS = BIRTH | NAMES | KEY
+_GROUPS = {
+    word: next(1 << bit for bit, (first, second) in enumerate(_PAIRS) if word[at] in first and word[at + 1] in second)
+    for word, at in _WORDS.items()
+}
 
 
 def marked(table: bytes) -> bytes:
-    """For each byte the groups of `_PAIRS` in whose pairs it is the first (bits 0 to 2) and the second (bits 3 to 5); bits of `table` stay."""
+    """For each byte the groups of `_PAIRS` in which it is a first (bits 0 to 2) and a second (bits 3 to 5); the bits of `table` stay."""
     marks = bytearray(table)
     for bit, pair in enumerate(_PAIRS):
         for shift, chars in zip((0, len(_PAIRS)), pair, strict=True):
@@ -41,13 +46,27 @@ def places(codes: Codes, classes: NDArray[np.uint8]) -> dict[str, NDArray[np.int
     """
     pairs = classes[:-1] & (classes[1:] >> len(_PAIRS)) & ((1 << len(_PAIRS)) - 1)
     at = np.flatnonzero(pairs != 0)
+    if not len(at):
+        return {}
     kind = pairs[at]
     spoken = {}
     for word, offset in _WORDS.items():
-        group = next(bit for bit, (first, second) in enumerate(_PAIRS) if word[offset] in first and word[offset + 1] in second)
-        start = _standing(codes, at[(kind >> group & 1) > 0] - offset, word)
+        start = at[(kind & _GROUPS[word]) > 0]
+        if len(start):
+            start = _standing(codes, start - offset, word)
         if len(start):
             spoken[word] = start
+    return spoken
+
+
+def places_in_short(flat: str) -> dict[str, NDArray[np.intp]]:
+    """The same for a text so short that looking for one word after the other is quicker."""
+    lower = flat.lower()
+    spoken = {}
+    for word in _WORDS:
+        text = flat if word in KEY else lower
+        if word in text:
+            spoken[word] = np.array([found.start() for found in re.finditer(word, text)], np.intp)
     return spoken
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +50,7 @@ _OF_RULES = _those(_RULES.__contains__)
 _STRONG = _those(lambda shape: any(rule.strong for rule in _RULES.get(shape, ())))
 _PLAIN = _OF_CARDS & ~_OF_DATES & ~_OF_RULES
 _BRANDED = ("", *(f"range of {name} and Luhn digit" for name in BRANDS))
-_HEADED = _those(lambda shape: shape.isdigit() and all(rule.head for rule in _RULES.get(shape, ()) if rule.strong))
-_HEADS = np.zeros((len(_SHAPES.names), 10_000), np.bool_)
-for _shape in np.flatnonzero(_HEADED & _STRONG).tolist():
-    _heads = [rule.head for rule in _RULES[_SHAPES.names[_shape]] if rule.strong and rule.head]
-    _HEADS[_shape] = [any(head(f"{number:04}") for head in _heads) for number in range(10_000)]
+_HEADED = _STRONG & _those(lambda shape: shape.isdigit() and all(rule.head for rule in _RULES.get(shape, ()) if rule.strong))
 _SHORT_CARDS = _OF_CARDS & _those(lambda shape: sum(map(int, re.findall("[0-9]+", shape))) < LONG)
 _FOLLOWED = np.ones((len(_SHAPES.names), 256), np.bool_)
 for _shape in np.flatnonzero(_STRONG).tolist():
@@ -82,6 +79,8 @@ def find(page: Page) -> Iterator[Hit]:
 def _shaped(page: Page, joined: NDArray[np.bool_]) -> Iterator[Hit]:
     """Cards, national identifiers and birthdays: where several begin at one run, the best of them, and the next begins behind it."""
     spans, heard, brand = _promising(page, joined)
+    if not len(spans.first):
+        return
     alone = (spans.first > np.append(-1, np.maximum.accumulate(spans.last)[:-1])) & (
         np.append(spans.first[1:], len(page.codes)) > spans.last
     )
@@ -119,10 +118,14 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> tuple[Spans, NDArray[np
     """
     codes = page.codes
     spans = _SHAPES.spans(page.runs, joined)
+    if not len(spans.first):
+        return spans, np.zeros(0, np.uint8), np.zeros(0, np.uint8)
     left, right = codes[spans.start - 1], codes[spans.end]
     refused = _REFUSED_LEFT[left] | (right == ord("_")) | (ALNUM[right] & ~_OPEN[spans.shape])
     refused |= (left == ord(".")) & ((codes[spans.start - 2] - np.uint8(48)) < 10)
     spans = spans.only(~refused)
+    if not len(spans.first):
+        return spans, np.zeros(0, np.uint8), np.zeros(0, np.uint8)
     shape = spans.shape
     heard = np.zeros(len(shape), np.uint8)
     asked = _OF_RULES[shape] | _OF_DATES[shape] | _SHORT_CARDS[shape]
@@ -131,13 +134,22 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> tuple[Spans, NDArray[np
     asked = luhn & (brand == 0) & ~asked
     heard[asked] = page.heard(_EAR, spans.start[asked], _WINDOW)
     sure = (_STRONG[shape] & _FOLLOWED[shape, codes[spans.end]]) | (brand > 0)
-    headed = np.flatnonzero(sure & _STRONG[shape] & _HEADED[shape] & (brand == 0))
-    sure[headed] = _HEADS[shape[headed], heads(codes, spans.start[headed])]
+    headed = sure & _HEADED[shape] & (brand == 0)
+    for kind in np.unique(shape[headed]).tolist():
+        such = np.flatnonzero(headed & (shape == kind))
+        sure[such] = _heads_of(kind)[heads(codes, spans.start[such])]
     sure |= _OF_RULES[shape] & ((heard & _IDENTITY) > 0)
     sure |= _OF_DATES[shape] & ((heard & _BIRTH) > 0)
     sure |= luhn & ((heard & _CARD_SAID) > 0)
     heard |= np.where(luhn, _LUHN, 0).astype(np.uint8)
     return spans.only(sure), heard[sure], brand[sure]
+
+
+@cache
+def _heads_of(shape: int) -> NDArray[np.bool_]:
+    """For each first four digits: could a strong rule for this shape hold?"""
+    tests = [rule.head for rule in _RULES[_SHAPES.names[shape]] if rule.strong and rule.head]
+    return np.array([any(test(f"{number:04}") for test in tests) for number in range(10_000)])
 
 
 def _as_cards(page: Page, spans: Spans, such: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:

@@ -32,6 +32,7 @@ _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 ALNUM = table(DIGITS + _UPPER + _UPPER.lower(), beyond=True)
 LATIN = table(_UPPER + _UPPER.lower())
+_SHORT = 1 << 12
 _ALNUM_BIT = 0x80
 _CLASSES = markers.marked((ALNUM * np.uint8(_ALNUM_BIT)).tobytes())
 
@@ -86,6 +87,8 @@ class Page:
     @cached_property
     def marks(self) -> dict[str, NDArray[np.intp]]:
         """Where the words of `markers` stand that are there."""
+        if len(self.flat) < _SHORT:
+            return markers.places_in_short(self.flat)
         return markers.places(self.codes, self._classes)
 
     @cached_property

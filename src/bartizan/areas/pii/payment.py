@@ -100,6 +100,8 @@ def iban_ends(codes: Codes, start: NDArray[np.intp], *, grouped: bool) -> NDArra
     `grouped`: it is written in groups of four, with the same separator, the character behind the first group, between all of them.
     """
     ends = np.zeros(len(start), np.intp)
+    if not len(start):
+        return ends
     length = _COUNTRIES[_VALUES[codes[start]], _VALUES[codes[start + 1]]].astype(np.intp)
     known = np.flatnonzero(length)
     for top in range(0, len(known), _ROWS):

@@ -103,6 +103,8 @@ def find(page: Page, gap: NDArray[np.intp], taken: tuple[NDArray[np.intp], NDArr
     first, last, digits = runs.chains(joined)
     count = last - first
     wanted = np.flatnonzero((digits >= 7) & (count <= 40) & ((count > 1) | (digits <= 15)) | ((digits == 6) & (count == 3)))
+    if not len(wanted):
+        return
     start, end = runs.start[first[wanted]], runs.end[last[wanted] - 1]
     if len(taken[0]):
         nearest = np.minimum(np.searchsorted(taken[1], start, "right"), len(taken[0]) - 1)

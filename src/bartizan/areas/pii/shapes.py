@@ -72,6 +72,9 @@ class Shapes:
         first, behind, digits = runs.chains(joined)
         count = behind - first
         wanted = (digits >= 8) | ((count >= 3) & (digits >= 6))
+        if not wanted.any():
+            nothing = np.zeros(0, np.intp)
+            return Spans(nothing, nothing, nothing, nothing, nothing)
         run = np.flatnonzero(np.repeat(wanted, count))
         join = np.where(np.append(joined, False)[run], _JOIN_CODES[runs.codes[runs.end[run]]], 0)
         part = np.minimum(runs.length[run], 31) + 32 * join

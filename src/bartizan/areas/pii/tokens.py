@@ -82,7 +82,10 @@ def _mixed(page: Page) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Start and end of the runs of letters and digits that hold both."""
     alnum, runs = page.alnum, page.runs
     before, behind = alnum[runs.start - 1], alnum[runs.end]
-    first, last = runs.start[before | behind], runs.end[before | behind]
+    mixed = np.flatnonzero(before | behind)
+    first, last = runs.start[mixed], runs.end[mixed]
+    if not len(mixed):
+        return first, last
     if len(first) * _NEAR * 4 < len(alnum):
         around = np.arange(_NEAR)
         left = alnum[np.maximum(first[:, None] - 1 - around, 0)]
