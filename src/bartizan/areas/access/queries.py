@@ -1,6 +1,6 @@
 """SQL over what somebody sees, in a database that holds nothing else and reaches nothing else.
 
-Two walls, each enough by itself. The text is read as a tree by DuckDB's own parser and refused unless it is one SELECT over the given
+Two walls. The text is read as a tree by DuckDB's own parser and refused unless it is one SELECT over the given
 table, its own common tables and a few functions that make rows. Then it is answered in a new database in memory that holds the masked table
 alone, has no way to files, network, extensions or the variables of this program, and whose settings are locked.
 """
@@ -29,6 +29,9 @@ _SEALED = {
     "temp_directory": "",
     "enable_external_access": False,
 }
+_FOREIGN = ("interval", "union", "extension")
+"""Arrow types of DuckDB's answers that Polars does not hold."""
+
 _ROW_MAKERS = frozenset({"range", "generate_series", "unnest", "repeat"})
 _NODES = frozenset(
     {
@@ -63,6 +66,8 @@ class Query:
 
     def answer(self, table: Any, limits: Limits) -> Any:
         """The answer as a Polars DataFrame; `table` holds at least `columns`, masked and filtered. Raises `InputError`, `Refused`."""
+        import polars as pl
+
         duckdb = _duckdb()
         connection = sealed(limits)
         late = threading.Event()
@@ -77,7 +82,9 @@ class Query:
             lock(connection)
             timer.start()
             return _bounded(connection.sql(self.text), limits)
-        except (duckdb.Error, OSError, ValueError) as error:  # pyarrow passes on what happens in a stream as the last two
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"the answer holds what no DataFrame does ({type(error).__name__})", cure="cast it to VARCHAR") from None
+        except (duckdb.Error, OSError, ValueError, TypeError) as error:  # pyarrow passes on what happens in a stream as these
             if late.is_set():
                 raise Refused(f"the query took longer than {limits.seconds:g} s") from None
             first = str(error).split("\n", 1)[0]
@@ -103,13 +110,29 @@ def _bounded(result: Any, limits: Limits) -> Any:
     import polars as pl
 
     reader = result.to_arrow_reader(65_536) if hasattr(result, "to_arrow_reader") else result.fetch_arrow_reader(65_536)
-    batches, size = [pl.DataFrame(reader.schema.empty_table())], 0
+    foreign = [field for field in reader.schema if any(kind in str(field.type) for kind in _FOREIGN)]
+    if foreign:
+        raise InputError(f"'{one_line(foreign[0].name, 60)}' holds {one_line(str(foreign[0].type), 60)}", cure="cast it to VARCHAR")
+    names = _unique(reader.schema.names)
+    batches, size = [pl.DataFrame(reader.schema.empty_table().rename_columns(names))], 0
     for batch in reader:
         size += batch.nbytes
         if size > limits.memory * 2**20:
             raise Refused(f"the answer is larger than {limits.memory} MiB")
-        batches.append(pl.DataFrame(batch))
+        batches.append(pl.DataFrame(batch.rename_columns(names)))
     return pl.concat(batches)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names of an answer's columns, a number behind each that has been there before."""
+    found: list[str] = []
+    for name in names:
+        number, free = 0, name
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found
 
 
 def _tree(text: str) -> Any:
@@ -155,14 +178,16 @@ def _check(nodes: list[dict[str, Any]], name: str) -> None:
     own |= {str(node.get("cte_name", "")).casefold() for node in nodes}
     for node in nodes:
         kind = node.get("type")
-        if "class" in node or not isinstance(kind, str) or ("literal" in node or "id" in node):
+        if "class" in node or not isinstance(kind, str) or "literal" in node or "id" in node or kind.endswith("_TYPE_INFO"):
             continue
         if kind not in _NODES:
             raise Refused(f"{kind.replace('_', ' ')} is not answered here", cure="ask with SELECT")
         if kind == "BASE_TABLE":
             table = str(node.get("table_name", ""))
             plain = not node.get("schema_name") and not node.get("catalog_name")
-            if not plain or (table.casefold() != name.casefold() and table.casefold() not in own):
+            if not plain:
+                raise Refused("tables are named without schema and catalog here", cure=f"ask for {name}")
+            if table.casefold() != name.casefold() and table.casefold() not in own:
                 raise UnknownName("table", table, [name], of="this query")
         if kind == "TABLE_FUNCTION":
             function = node.get("function") or {}
