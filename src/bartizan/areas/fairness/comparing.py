@@ -30,7 +30,7 @@ from bartizan.model.statistics import clopper_pearson, rate_difference
 LEAST_ROWS, LEAST_OF_GROUP = 200, 50
 """Fewest labelled rows, and rows of a group, from which anything is said."""
 
-MOST_ROWS, MOST_COMPARED, MOST_COLUMNS = 20_000, 24, 300
+MOST_ROWS, MOST_COMPARED, MOST_COLUMNS = 10_000, 24, 300
 """Most rows that are used (drawn by the seed), comparisons made, and columns adjusted for."""
 
 STANDS_IN = 0.98
