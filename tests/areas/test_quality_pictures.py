@@ -124,3 +124,15 @@ def test_a_table_of_strange_columns_is_drawn(tmp_path: Path) -> None:
     assert told["when"].kind == "times"
     assert told["none"].missing == 100
     assert sum(told["huge"].picture.counts) == 100
+
+
+def test_pictures_are_counted_by_class_and_brightness(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "set.npz", x=random.integers(0, 255, (60, 8, 8)).astype(np.uint8), y=np.arange(60) % 3)
+    known = registry.get("quality.completeness")
+    subject = Dataset(id="set", stage=Stage.TRAIN, uri="set.npz")
+    job = Job(check=known.id, version=known.version, threats=known.threats[:1], root=str(tmp_path), subject=subject)
+    (outcome,) = checks.contract(known, [job])
+    drawn = picture(outcome.findings[0], "distributions.svg")
+    assert "label, 3 classes" in drawn
+    assert "brightness" in drawn

@@ -133,7 +133,8 @@ def _pictures(data: LabelledSet, panels: list[Histogram]) -> Iterator[Artefact]:
     from bartizan.methods.charts import histograms
 
     if panels:
-        summary = f"How {', '.join(panel.name for panel in panels[:8])}{' and more' if len(panels) > 8 else ''} are distributed in {data.rows} rows."
+        named = ", ".join(panel.name for panel in panels[:8]) + (" and more" if len(panels) > 8 else "")
+        summary = f"How {named} are distributed in {data.rows} rows."
         drawn = histograms(f"Distributions of {data.name}", summary, panels)
         yield Artefact(name="distributions.svg", media_type="image/svg+xml", data=drawn)
 
