@@ -184,3 +184,14 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, suffix: str) -> None
     subprocess.run([sys.executable, "-c", write, str(path)], check=True)
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True, env=os.environ)
     assert int(done.stdout) < 1_000_000, done.stdout
+
+
+def test_checks_that_ask_a_model_have_no_place_beside_data(tmp_path: Path) -> None:
+    """Held-out data makes leakage a question; attacks on a model that nobody named are none, and nothing slow runs unasked."""
+    (tmp_path / "train.csv").write_text("a,b,y\n" + "".join(f"{i},{i * 37 % 101},{i % 2}\n" for i in range(300)))
+    (tmp_path / "test.csv").write_text("a,b,y\n" + "".join(f"{i},{i * 37 % 101},{i % 2}\n" for i in range(290, 360)))
+    look = Look(label="y", test=tmp_path / "test.csv", skip=("fairness", "poisoning", "pii"))
+    found = scan(tmp_path / "train.csv", look)
+    assert {line.area for line in found.lines} <= set(dataset_passport.DUTIES)
+    assert any(line.check == "quality.split_leakage" and line.verdict is not None for line in found.lines)
+    assert not any(line.check == "access.minimisation" for line in found.lines)

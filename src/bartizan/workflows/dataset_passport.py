@@ -19,10 +19,10 @@ from bartizan.engine import registry
 from bartizan.engine.parameters import parameters_of
 from bartizan.engine.runner import run_job
 from bartizan.methods.one_pass import Listener
-from bartizan.model.checks import Check
+from bartizan.model.checks import Check, Cost
 from bartizan.model.errors import InputError, MissingExtra, one_line
 from bartizan.model.findings import Budget, Finding, Job, Verdict
-from bartizan.model.system import Appetite, Asset, Dataset, Kind, Stage, System, Task
+from bartizan.model.system import Appetite, Asset, Dataset, Kind, Phase, Stage, System, Task
 from bartizan.workflows.data_reading import Answered, Found, Wanted, answer, journal_of, read
 from bartizan.workflows.data_reading import passport_room as passport_room
 
@@ -241,7 +241,10 @@ def _answers(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answe
 
 
 def _jobs(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered]) -> Iterator[tuple[Check, Job]]:
-    """A job for each installed check that says something of a data set by itself, or of it and its test data."""
+    """A job for each installed check that says something of a data set by itself, or of it and its test data.
+
+    Checks of models take part where they belong to the phase of data: there is no model to ask here.
+    """
     test = look.test
     held = Dataset(id="test", stage=Stage.TEST, uri=test.resolve().relative_to(root).as_posix(), label=node.label) if test else None
     model = Asset(id="model", kind=Kind.MODEL, task=Task.OTHER, trained_on=("data",), tested_on=("test",))
@@ -249,7 +252,7 @@ def _jobs(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered
     budget = Budget(seconds=look.seconds)
     for check in registry.load().values():
         fits = Kind.DATASET in check.kinds and (check.applies is None or check.applies(node, system))
-        between = held is not None and Kind.MODEL in check.kinds and "test_sets" in check.reads and "training_sets" in check.reads
+        between = held is not None and _is_of_data(check)
         if not fits and not between and check.id not in answered:
             continue
         if fits and check.id in _DECLARED:
@@ -270,6 +273,12 @@ def _jobs(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered
                 about=((check.threats[0], "test" if subject is model else subject.id),),
             ),
         )
+
+
+def _is_of_data(check: Check) -> bool:
+    """Does a check of models compare training with test data, without the model and within seconds?"""
+    compares = Kind.MODEL in check.kinds and {"test_sets", "training_sets"} <= set(check.reads)
+    return compares and Phase.DATA in check.phases and check.cost is not Cost.SLOW
 
 
 _DECLARED = frozenset({"provenance.declared_digests", "provenance.signature", "provenance.passport", "access.retention"})
