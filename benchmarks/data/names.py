@@ -96,14 +96,32 @@ def of(documents: Sequence[dict], found: Spans, wanted: Callable[[dict], bool]) 
     return [document for document, _ in pairs], [spans for _, spans in pairs]
 
 
-def prose() -> list[str]:
-    """The first paragraphs of the documentation in Python's standard library: text with hardly any name of a person."""
-    texts: dict[str, None] = {}
+def prose() -> dict[str, list[str]]:
+    """Text of Python's standard library with hardly any name of a person: documentation (first paragraphs), lines, messages."""
+    kinds: dict[str, dict[str, None]] = {"documentation": {}, "lines of programs": {}, "messages": {}}
     for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8", errors="replace"))):
+        source = path.read_text("utf-8", errors="replace")
+        kinds["lines of programs"].update(dict.fromkeys(line.strip() for line in source.split("\n") if len(line.split()) >= 4))
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and (written := ast.get_docstring(node)):
-                texts[written.partition("\n\n")[0].replace("\n", " ")] = None
-    return list(texts)[:3000]
+                kinds["documentation"][written.partition("\n\n")[0].replace("\n", " ")] = None
+            if isinstance(node, ast.Raise):
+                strings = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+                kinds["messages"].update(dict.fromkeys(text for text in strings if len(text.split()) >= 4))
+    return {kind: list(texts)[:3000] for kind, texts in kinds.items()}
+
+
+def false_alarms() -> None:
+    """The share of texts without names in which the tagger sees a person, and in which it does so for sure."""
+    from bartizan import pii
+    from bartizan.areas.pii.reading import FALSE_ALARMS, SURE
+
+    finder = pii.NameFinder(threads=1)
+    print(f"\ntexts with a person, and for sure (score {SURE}; a column fails beyond {FALSE_ALARMS:.0%})")
+    for kind, texts in prose().items():
+        scores = [max((hit.score for hit in hits if hit.kind == "person_name"), default=0.0) for hits in finder.find(texts)]
+        seen, sure = (sum(score >= least for score in scores) / len(texts) for least in (0.01, SURE))
+        print(f"  {kind:20}{len(texts):6} texts: {seen:.1%}, {sure:.1%}")
 
 
 def main() -> int:
@@ -116,7 +134,9 @@ def main() -> int:
     documents = {name: json.loads((arguments.folder / name).read_text("utf-8")) for name in SETS} if arguments.folder else {}
     if not documents:
         print("no folder with the data of presidio-research: quality is left out")
-    groups = {name: [document["full_text"] for document in held] for name, held in documents.items()} | {"documentation": prose()}
+    groups = {name: [document["full_text"] for document in held] for name, held in documents.items()} | {
+        "documentation": prose()["documentation"]
+    }
     runs = {"spaCy, entities alone": peer(list(groups.values()), python)}
     for name, strict in (("bartizan", False), ("bartizan, strict", True)):
         runs[name] = [run(texts) for run in [ours(strict)] for texts in groups.values()]
@@ -131,6 +151,7 @@ def main() -> int:
                 held = documents[name]
                 said = f"{quality(held, found)}; odd templates {quality(*of(held, found, lambda d: d['template_id'] % 2 == 1))}"
             print(f"  {who:22}{words / seconds:8.0f} words/s, {base[i] / seconds:4.2f} times spaCy; {said}")
+    false_alarms()
     for name, held in documents.items():
         detail(name, held, python)
     return 0
