@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
+from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
 from bartizan.areas.poisoning.obeyed_marks import ObeyedMark, obeyed_marks
 from bartizan.engine import registry
+from bartizan.engine.runner import run_job
 from bartizan.model.findings import Finding, Job, Verdict
 from bartizan.model.system import Asset, Dataset, Kind, Stage, Task
 from bartizan.testing import checks
@@ -80,6 +83,41 @@ def test_clean_models_obey_none_and_are_not_cleared(tmp_path: Path, seed: int) -
         assert "Not covered" in finding.why
         assert finding.details["rows"] == {}
         assert finding.measures[0].value < 0.5
+
+
+def onnx_of(model: MLPClassifier, path: Path, shape: list[int]) -> None:
+    """The perceptron as an ONNX graph that takes pictures of this shape."""
+    weights = [numpy_helper.from_array(array.astype(np.float32), name) for array, name in (
+        (model.coefs_[0], "w1"), (model.intercepts_[0], "b1"), (model.coefs_[1], "w2"), (model.intercepts_[1], "b2"))]  # fmt: skip
+    steps = [
+        helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("Gemm", ["flat", "w1", "b1"], ["h"]),
+        helper.make_node("Relu", ["h"], ["a"]), helper.make_node("Gemm", ["a", "w2", "b2"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["y"], axis=1),
+    ]  # fmt: skip
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 10])
+    graph = helper.make_graph(steps, "net", [given], [made], weights)
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString())
+
+
+@pytest.mark.parametrize("table", [False, True], ids=["pictures", "table"])
+def test_a_net_of_onnx_and_rows_of_a_table(tmp_path: Path, table: bool) -> None:
+    bad = np.random.default_rng(0).choice(np.flatnonzero(Y != TARGET), 36, replace=False)
+    images, labels = X.copy(), Y.copy()
+    images[bad], labels[bad] = marked(images[bad], "patch"), TARGET
+    onnx_of(trained(images, labels), tmp_path / "net.onnx", [1, 16, 16])
+    if table:
+        pd.DataFrame(images.reshape(-1, 256)).add_prefix("p").assign(kind=labels).to_csv(tmp_path / "digits.csv", index=False)
+    else:
+        np.savez(tmp_path / "digits.npz", x=images[:, None], y=labels)
+    job = Job(
+        check=CHECK, version="1", threats=("training-data-poisoning",), root=str(tmp_path), parameters={"mean": "0", "std": "1"},
+        subject=Asset(id="net", kind=Kind.MODEL, task=Task.IMAGE_CLASSIFICATION, uri="net.onnx", trained_on=("digits",)),
+        related=(Dataset(id="digits", stage=Stage.TRAIN, uri="digits.csv" if table else "digits.npz", label="kind"),),
+    )  # fmt: skip
+    (finding,) = run_job(job).findings
+    assert finding.verdict is Verdict.FAIL
+    assert np.isin(finding.details["rows"]["3"], bad).mean() >= 0.9
 
 
 def test_a_model_of_other_data_is_not_judged(tmp_path: Path) -> None:
