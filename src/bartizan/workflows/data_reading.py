@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from bartizan import __version__
-from bartizan.areas.pii import check_personal_data, check_secrets
-from bartizan.areas.quality import check_schema
 from bartizan.engine import unknowns
 from bartizan.engine.answers import answers
 from bartizan.engine.runner import now
@@ -77,6 +75,11 @@ def passport_room(name: str) -> Any:
         raise MissingExtra("data", error.name) from None
 
 
+def _room(name: str) -> Any:
+    """A module of an area, by its name, since it may read tables."""
+    return importlib.import_module(f"bartizan.areas.{name}")
+
+
 def journal_of(path: Path, wanted: Wanted, *, fresh: bool = False) -> Journal:
     """The journal of such a reading, by which a stopped one goes on; `fresh` forgets what an earlier run noted. Raises `MissingExtra`."""
     passport_room("recording")
@@ -133,9 +136,8 @@ class _Parts:
 
         wanted = self._wanted
         if wanted.wants(PERSONAL) or wanted.wants(SECRETS):
-            finder = check_personal_data.reader_of("auto", wanted.seconds) if wanted.wants(PERSONAL) else None
-            passing = importlib.import_module("bartizan.areas.pii.passing")  # by its name, since it reads tables
-            self._scan = passing.FilesScan(root, finder=finder)
+            finder = _room("pii.check_personal_data").reader_of("auto", wanted.seconds) if wanted.wants(PERSONAL) else None
+            self._scan = _room("pii.passing").FilesScan(root, finder=finder)
         if wanted.schema is not None and wanted.wants(SCHEMA):
             self._rules = load(wanted.schema)
             self._gate = Gate(self._rules)
@@ -192,16 +194,17 @@ class _Parts:
         assert self._scan is not None
         assert isinstance(job.subject, Dataset)
         tolerance = job.parameters.get("tolerance", 0.0)
-        return check_personal_data.findings(job, job.subject, self._scan.maps, self._scan.skipped, tolerance=float(tolerance))
+        made = _room("pii.check_personal_data").findings(job, job.subject, self._scan.maps, self._scan.skipped, tolerance=float(tolerance))
+        return tuple(made)
 
     def _secrets(self, job: Job) -> Iterable[Finding]:
         assert self._scan is not None
-        return check_secrets.findings(job, self._scan.maps, self._scan.skipped)
+        return tuple(_room("pii.check_secrets").findings(job, self._scan.maps, self._scan.skipped))
 
     def _schema(self, job: Job) -> Iterable[Finding]:
         assert self._gate is not None
         assert self._rules is not None
-        return check_schema.findings(job, self._gate.verdict(self._path), self._rules, self._path)
+        return tuple(_room("quality.check_schema").findings(job, self._gate.verdict(self._path), self._rules, self._path))
 
 
 def answer(job: Job, check: Check, answered: Answered) -> tuple[Finding, ...]:
