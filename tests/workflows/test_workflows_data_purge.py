@@ -383,6 +383,30 @@ def test_comparisons_of_every_type(tmp_path: Path, text: str, left: list[int]) -
     assert done.seen.undecided == (3 if text.startswith("none") else 0)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_file_that_changes_meanwhile_is_left_alone(tmp_path: Path, kind: str) -> None:
+    path = written(tmp_path, kind, table())
+    record(path, statement.passport_path(path), KEY)
+
+    def meddle(news: object) -> None:
+        with path.open("ab") as file:
+            file.write(b"\n")
+
+    with pytest.raises(Refused):
+        purge(path, KEY, Order(wish=wish("id < 7")), listener=meddle)
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".") or "deletion" in p.name]
+
+
+def test_folders_change_places_where_the_system_cannot_exchange_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bartizan.areas.access import replacing
+
+    monkeypatch.setattr(replacing, "_EXCHANGE", 1 << 20)  # a flag that no kernel knows
+    data = folder_of(tmp_path)
+    purge(data, KEY, Order(wish=wish("id >= 25")))
+    assert verified(data).ok
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
 PROGRAM = """
 import sys
 from pathlib import Path

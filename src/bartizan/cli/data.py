@@ -47,7 +47,7 @@ class _Table(click.Group):
 
 @click.group("data", cls=_Table, epilog="Example: bartizan data record loans/ --key data.pem --new-key ed25519")
 def command() -> None:
-    """The passport of a data set: what it holds to the row, signed; verified, compared and proved without a network."""
+    """A data set: its passport, signed to the row, verified, compared and proved without a network; read by policy; judged; purged."""
 
 
 __all__ = ["COMMANDS", "command", "progress", "told"]

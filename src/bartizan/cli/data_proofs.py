@@ -14,6 +14,7 @@ from bartizan.cli.show import json_text
 from bartizan.model.errors import EvidenceError, InputError, one_line
 
 if TYPE_CHECKING:
+    from bartizan.areas.provenance.passport.deletion import Deletion
     from bartizan.areas.provenance.signing.keys import PublicKey
 
 
@@ -87,13 +88,21 @@ def _check_rows(path: Path, key: PublicKey, form: str) -> int:
     return 0
 
 
+def _opened(made: Deletion, opening: Path) -> dict[str, Any]:
+    from bartizan.areas.provenance.passport import deletion
+
+    with opening.open("rb") as file:
+        return deletion.opened(made, file.read(deletion.MAX_OPENING)).rule
+
+
 def _check_certificate(path: Path, key: PublicKey, form: str, passport: Path | None, opening: Path | None) -> int:
     from bartizan.areas.provenance.passport import deletion
 
-    made = deletion.check(path.read_bytes(), key)
+    with path.open("rb") as file:
+        made = deletion.check(file.read(deletion.MAX_BYTES + 1), key)
     if passport is not None:
         deletion.belongs(made, read_passport(passport, key))
-    rule = deletion.opened(made, opening.read_bytes()).rule if opening is not None else None
+    rule = _opened(made, opening) if opening is not None else None
     if form == "json":
         click.echo(json_text({"ok": True, "certificate": msgspec.to_builtins(made), "rule": rule}))
         return 0

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -41,16 +42,25 @@ class Workplace:
                 shutil.rmtree(self.folder)
             self.folder.mkdir(mode=0o700)
         except BlockingIOError:
+            self._unlock()
             raise Refused("is being purged by another process", place=str(self.target), cure="wait for it") from None
         except OSError as error:
+            self._unlock()
             raise InputError(f"nothing can be written beside it: {error.strerror}", place=str(self.target)) from None
+        except Refused:
+            self._unlock()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.with_name(f"{self.folder.name}.lock").unlink(missing_ok=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
 
     def put(self, new: Path, target: Path) -> None:
         """Give `new`, a file or folder written here, the name `target`; what had it is gone with the workplace."""
@@ -87,11 +97,21 @@ def exchange(new: Path, old: Path, aside: Path) -> None:
 
 
 def like(new: Path, old: Path) -> None:
-    """Give the file or folder `new` the mode, and where that is allowed the owner, of `old`."""
+    """Give the file or folder `new` the mode, and where that is allowed the owner and the attributes (access control lists), of `old`."""
     said = old.stat()
-    os.chmod(new, stat.S_IMODE(said.st_mode))
     if os.geteuid() == 0:
         os.chown(new, said.st_uid, said.st_gid)
+    os.chmod(new, stat.S_IMODE(said.st_mode))
+    for name in _attributes(old):
+        with suppress(OSError):  # an attribute of the system, or a file system that keeps none
+            os.setxattr(new, name, os.getxattr(old, name))
+
+
+def _attributes(path: Path) -> list[str]:
+    try:
+        return os.listxattr(path)
+    except OSError:
+        return []
 
 
 def folder_with(source: Path, target: Path, changed: Mapping[str, Path], removed: frozenset[str]) -> None:

@@ -30,6 +30,8 @@ from bartizan.model.errors import EvidenceError, InputError
 
 DELETION = "urn:bartizan:data-deletion/v1"
 MAX_BYTES = 64 * 1024
+MAX_OPENING = 256 * 1024 * 1024
+"""Largest opening, in bytes, that is read: it may hold a long list of subjects."""
 
 SALT = 32
 """Bytes of a salt."""
