@@ -177,7 +177,7 @@ def test_columns_that_differ_between_files_are_left_to_the_gate(tmp_path: Path) 
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 300), max_size=40), max_size=10))
+@given(st.lists(st.lists(st.integers(0, 300).map(lambda n: n * 2**55 % 2**64 + n), max_size=40), max_size=10))
 def test_distinct_agrees_with_a_set(batches: list[list[int]]) -> None:
     distinct, values = Distinct(), [value for batch in batches for value in batch]
     for batch in batches:

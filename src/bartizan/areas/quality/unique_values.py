@@ -11,6 +11,10 @@ MOST = 24_000_000
 """Most values that are remembered, of all columns together: 192 MB of hashes. Among so many in one column a pair of different values has
 the same hash with a chance of 2e-5."""
 
+PARTS = 16
+"""Parts by the first bits of a hash, each merged by itself, so that merging needs little memory beside what is held."""
+
+_BOUNDS = np.arange(1, PARTS, dtype=np.uint64) << np.uint64(60)
 _GROWTH = 4
 
 
@@ -27,7 +31,7 @@ class Distinct:
     def __init__(self, room: Room | None = None) -> None:
         self._room = room if room is not None else Room()
         self._held = 0
-        self._runs: list[Hashes] = []
+        self._parts: list[list[Hashes]] = [[] for _ in range(PARTS)]
         self._twice: bool | None = False
 
     def add(self, hashes: Hashes) -> None:
@@ -39,9 +43,11 @@ class Distinct:
         if self._room.left < 0:
             self._end(None)
             return
-        self._push(np.sort(hashes))
-        while len(self._runs) > 1 and len(self._runs[-2]) < _GROWTH * len(self._runs[-1]) and self._twice is False:
-            self._merge()
+        ordered = np.sort(hashes)
+        for runs, run in zip(self._parts, np.split(ordered, np.searchsorted(ordered, _BOUNDS)), strict=True):
+            self._push(runs, run.copy())
+            while len(runs) > 1 and len(runs[-2]) < _GROWTH * len(runs[-1]) and self._twice is False:
+                self._merge(runs)
 
     def merge(self, other: Distinct) -> None:
         """Take in what another one holds, which is empty then."""
@@ -49,9 +55,9 @@ class Distinct:
             self._end(True if self._twice or other._twice else None)
             other.forget()
             return
-        runs = other._runs
+        held = [run for runs in other._parts for run in runs]
         other.forget()
-        for run in runs:
+        for run in held:
             self.add(run)
 
     def forget(self) -> None:
@@ -61,8 +67,9 @@ class Distinct:
     @property
     def twice(self) -> bool | None:
         """Did a value stand twice? None where that is not known. Merges what is held."""
-        while self._twice is False and len(self._runs) > 1:
-            self._merge()
+        for runs in self._parts:
+            while self._twice is False and len(runs) > 1:
+                self._merge(runs)
         return self._twice
 
     @property
@@ -70,20 +77,20 @@ class Distinct:
         """Is it worth adding more?"""
         return self._twice is False
 
-    def _merge(self) -> None:
-        later = self._runs.pop()
-        joined = np.concatenate((self._runs.pop(), later))
+    def _merge(self, runs: list[Hashes]) -> None:
+        later = runs.pop()
+        joined = np.concatenate((runs.pop(), later))
         joined.sort(kind="stable")
-        self._push(joined)
+        self._push(runs, joined)
 
-    def _push(self, run: Hashes) -> None:
+    def _push(self, runs: list[Hashes], run: Hashes) -> None:
         if (run[1:] == run[:-1]).any():
             self._end(True)
-        else:
-            self._runs.append(run)
+        elif len(run) and self._twice is False:
+            runs.append(run)
 
     def _end(self, twice: bool | None) -> None:
         self._twice = twice
-        self._runs = []
+        self._parts = [[] for _ in range(PARTS)]
         self._room.left += self._held
         self._held = 0

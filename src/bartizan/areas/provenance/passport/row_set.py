@@ -1,7 +1,8 @@
 """The rows of a data set as a set: buckets of sorted row hashes under a Merkle tree, so that it can be proved that a row is not there.
 
 A row's bucket is given by the first bits of its hash; there are as many buckets as keep about 128 rows in each. A proof shows one whole
-bucket. Memory is bounded: beyond a million rows the hashes go to 256 temporary files, by their first byte.
+bucket. Memory is bounded: beyond a quarter of a million rows the hashes go to 256 temporary files, by their first
+byte.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bartizan.areas.provenance.passport.trees import leaf_hash, root
 IN_BUCKET = 128
 """Rows of a bucket, about."""
 
-IN_MEMORY = 1_000_000
+IN_MEMORY = 250_000
 """Row hashes that are kept in memory."""
 
 PARTS = 256
