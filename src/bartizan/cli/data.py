@@ -1,4 +1,4 @@
-"""`bartizan data`: a data set recorded, verified, compared, proved, handed on, judged, read and purged. One file for each group of commands."""
+"""`bartizan data`: a data set recorded, verified, compared, proved, judged, read and purged. One file for each group of commands."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,22 +23,19 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files aw
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A data set in a folder that others can enter, whatever the folder of the tests allows."""
-    opened = []
-    for one in (tmp_path, *tmp_path.parents):
-        mode = one.stat().st_mode & 0o7777
-        if not mode & 0o001:
-            opened.append((one, mode))
-            one.chmod(mode | 0o011)
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set").chmod(0o750)
-    data = tmp_path / "set" / "people.csv"
-    data.write_text("a\n1\n")
-    data.chmod(0o640)
-    yield tmp_path
-    for one, mode in opened:
-        one.chmod(mode)
+def folder() -> Iterator[Path]:
+    """A data set in a folder that others can enter: not below that of pytest, which each run closes."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name).resolve()
+        place.chmod(0o755)
+        if not all(one.stat().st_mode & 0o001 for one in place.parents):
+            pytest.skip("temporary files lie where nobody else can enter")
+        (place / "set").mkdir()
+        (place / "set").chmod(0o750)
+        data = place / "set" / "people.csv"
+        data.write_text("a\n1\n")
+        data.chmod(0o640)
+        yield place
 
 
 def judged(root: Path, **fields: object) -> dict[str, Finding]:
@@ -62,7 +60,8 @@ def test_readable_by_all(folder: Path) -> None:
     found = judged(folder, **SECRET)
     theft = found["training-store-theft"]
     assert (theft.verdict, found["dataset-tampering"].verdict) == (Verdict.FAIL, Verdict.PASS)
-    assert f"chmod o-rwx {folder / 'set' / 'people.csv'}" in theft.remedy
+    assert "chmod o-rwx set/people.csv" in theft.remedy
+    assert str(folder) not in str(theft)
     assert [place.file for place in theft.places] == ["set/people.csv"]
     assert judged(folder)["training-store-theft"].verdict is Verdict.UNKNOWN
     public = judged(folder, sensitivity=Sensitivity.PUBLIC)["training-store-theft"]
@@ -80,8 +79,8 @@ def test_the_remedy_really_closes_it(folder: Path) -> None:
     (folder / "set").chmod(0o755)
     (folder / "set" / "people.csv").chmod(0o646)
     remedy = judged(folder)["dataset-tampering"].remedy
-    command = remedy.removeprefix("Close it: ")
-    subprocess.run(["sh", "-c", command], check=True)
+    command = remedy.removeprefix("Close it, from the manifest's folder: ")
+    subprocess.run(["sh", "-c", command], check=True, cwd=folder)
     assert judged(folder)["dataset-tampering"].verdict is Verdict.PASS
 
 

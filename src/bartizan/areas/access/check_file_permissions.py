@@ -81,9 +81,9 @@ def _finding(job: Job, target: Dataset, path: Path, found: Sequence[Opening], ab
         severity=severity,
         title=title,
         why=why,
-        remedy=_remedy(target, verdict, named),
+        remedy=_remedy(job.root, target, verdict, named),
         places=tuple(dict.fromkeys(Place(_name(job.root, one.path)) for one in named))[:SHOWN],
-        details={"openings": [{"file": _name(job.root, one.path), "what": one.what, "cure": one.cure} for one in found[:SHOWN]]}
+        details={"openings": [{"file": _name(job.root, one.path), "what": one.what, "cure": _cure(job.root, one)} for one in found[:SHOWN]]}
         | {"write": len(writes), "read": len(reads), "path": shown(job.root, path)}
         | ({"probability_cap": CAPS.get(threat, CAP)} if verdict is Verdict.PASS else {}),
     )
@@ -122,11 +122,16 @@ def _note(verdict: Verdict) -> str:
     return "" if verdict is Verdict.FAIL else "Modes, lists and owners of this machine were read; shares and backups of it were not."
 
 
-def _remedy(target: Dataset, verdict: Verdict, found: Sequence[Opening]) -> str:
+def _cure(root: str, one: Opening) -> str:
+    """The command, for the folder of the manifest, without folders of this machine where that is possible."""
+    return one.cure.replace(f"{Path(root).resolve()}/", "")
+
+
+def _remedy(root: str, target: Dataset, verdict: Verdict, found: Sequence[Opening]) -> str:
     if verdict is Verdict.PASS:
         return ""
     if verdict is Verdict.UNKNOWN:
-        return f"Declare on '{target.id}': sensitivity: confidential (then close it: {found[0].cure}), or sensitivity: public."
-    cures = list(dict.fromkeys(one.cure for one in found))
+        return f"Declare on '{target.id}': sensitivity: confidential (then {_cure(root, found[0])}), or sensitivity: public."
+    cures = list(dict.fromkeys(_cure(root, one) for one in found))
     more = f" and {len(cures) - LISTED} more (details)" if len(cures) > LISTED else ""
-    return f"Close it: {'; '.join(cures[:LISTED])}{more}"
+    return f"Close it, from the manifest's folder: {'; '.join(cures[:LISTED])}{more}"
