@@ -142,8 +142,10 @@ def nl_bsn(d: str) -> bool:
 
 
 def be_national(d: str) -> bool:
-    """Rijksregisternummer: 97 less the first nine digits modulo 97, with a 2 before them for births since 2000."""
-    return int(d[2:4]) <= 12 and int(d[4:6]) <= 31 and int(d[9:]) in (97 - int(d[:9]) % 97, 97 - int("2" + d[:9]) % 97)
+    """Rijksregisternummer, and BIS number (month plus 20 or 40): 97 less the first nine digits modulo 97 (after a 2 since 2000)."""
+    if int(d[2:4]) % 20 > 12 or int(d[2:4]) > 52 or int(d[4:6]) > 31:
+        return False
+    return int(d[9:]) in (97 - int(d[:9]) % 97, 97 - int("2" + d[:9]) % 97)
 
 
 def pl_pesel(d: str) -> bool:
@@ -195,9 +197,14 @@ def lv_personas_kods(d: str) -> bool:
 
 
 def cz_rodne_cislo(d: str) -> bool:
-    """Rodné číslo of ten digits: a date (month plus 50 for women, plus 20 where the day was full), divisible by 11."""
+    """Rodné číslo of ten digits: a date (month plus 50 for women, plus 20 where the day was full), divisible by 11.
+
+    Until 1985 a remainder of ten of the first nine digits was written 0.
+    """
     month = int(d[2:4]) % 50
-    return len(d) == 10 and _date(int(d[:2]), month - 20 if month > 20 else month, int(d[4:6])) and int(d) % 11 == 0
+    if len(d) != 10 or not _date(int(d[:2]), month - 20 if month > 20 else month, int(d[4:6])):
+        return False
+    return int(d) % 11 == 0 or (d[9] == "0" and int(d[:9]) % 11 == 10)
 
 
 def ro_cnp(d: str) -> bool:
@@ -248,8 +255,10 @@ def ch_ahv(d: str) -> bool:
 
 
 def ie_pps(c: str) -> bool:
-    """Personal public service number: weights eight to two and nine times a second letter, modulus 23."""
-    extra = 9 * (ord(c[8]) - 64) if len(c) == 9 and c[8] != "W" else 0
+    """Personal public service number: weights eight to two and nine times a second letter A or H, modulus 23; T, W and X do not count."""
+    if len(c) == 9 and c[8] not in "AHTWX":
+        return False
+    extra = 9 * (ord(c[8]) - 64) if len(c) == 9 and c[8] in "AH" else 0
     return "WABCDEFGHIJKLMNOPQRSTUV"[(weighted(c[:7], range(8, 1, -1)) + extra) % 23] == c[7]
 
 
