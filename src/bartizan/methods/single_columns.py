@@ -95,14 +95,10 @@ def _informed(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> floa
 
 def clusters(alike: npt.NDArray[np.float64], least: float = 0.7) -> npt.NDArray[np.int64]:
     """The cluster of each column (p,), by average linkage of those whose likeness is `least` and more."""
-    groups = [[place] for place in range(len(alike))]
-    while len(groups) > 1:
-        pairs = [(float(alike[np.ix_(groups[i], groups[j])].mean()), i, j) for i in range(len(groups)) for j in range(i)]
-        best, i, j = max(pairs)
-        if best < least:
-            break
-        groups[j] += groups.pop(i)
-    found = np.zeros(len(alike), dtype=np.int64)
-    for number, group in enumerate(sorted(groups, key=min)):
-        found[group] = number
-    return found
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(alike) < 2:
+        return np.zeros(len(alike), dtype=np.int64)
+    apart = squareform(1.0 - alike, checks=False)
+    return np.asarray(fcluster(linkage(apart, "average"), 1.0 - least, "distance"), dtype=np.int64) - 1

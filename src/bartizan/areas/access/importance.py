@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bartizan.areas.access.column_needs import Importance
-from bartizan.areas.access.retraining import Predict, Question, Rows, Watch
+from bartizan.areas.access.retraining import OutOfTime, Predict, Question, Rows, Watch
 from bartizan.methods.quick_learner import FEW_VALUES, Matrix, Sort
 from bartizan.methods.scores import Loss, Score, loss
 
@@ -35,7 +35,7 @@ class Asked:
 def importances(
     question: Question, models: Sequence[Asked], places: list[int], cluster: npt.NDArray[np.int64], *, repeats: int, seed: int, watch: Watch
 ) -> dict[int, Importance]:
-    """The importance of each column at `places`, from models that together are asked about each row once. Raises `OutOfTime`."""
+    """The importance of each column at `places`, from models that together are asked about each row once; of fewer where the time ends."""
     rows = np.concatenate([model.rows for model in models])
     folds = np.concatenate([np.full(len(model.rows), number) for number, model in enumerate(models)])
     random = np.random.default_rng(seed)
@@ -52,15 +52,19 @@ def importances(
         value, parts = sum(score.value for score in scores) / repeats, sum(score.parts for score in scores) / repeats
         return loss(full, Score(value, np.asarray(parts)))
 
-    found, whole = {}, {}
-    for place in places:
-        mates = [other for other in places if cluster[other] == cluster[place]]
-        alone = lost([place], None)
-        if len(mates) > 1 and int(cluster[place]) not in whole:
-            whole[int(cluster[place])] = lost(mates, None)
-        others = [other for other in places if other != place]
-        leaves = [_leaves(question.matrix, place, others, model, seed) for model in models] if others else None
-        found[place] = Importance(alone, whole.get(int(cluster[place]), alone), lost([place], leaves) if leaves else alone)
+    found: dict[int, Importance] = {}
+    whole: dict[int, Loss] = {}
+    try:
+        for place in places:
+            mates = [other for other in places if cluster[other] == cluster[place]]
+            alone = lost([place], None)
+            if len(mates) > 1 and int(cluster[place]) not in whole:
+                whole[int(cluster[place])] = lost(mates, None)
+            others = [other for other in places if other != place]
+            leaves = [_leaves(question.matrix, place, others, model, seed) for model in models] if others else None
+            found[place] = Importance(alone, whole.get(int(cluster[place]), alone), lost([place], leaves) if leaves else alone)
+    except OutOfTime:
+        return found
     return found
 
 

@@ -127,6 +127,7 @@ def _question(frame: pd.DataFrame, label: str, test: pd.DataFrame | None, seed: 
 
 
 def _target(labels: pd.Series, label: str) -> tuple[Floats, Goal, tuple[str, ...]]:
+    labels = labels.map(str) if labels.dtype == object else labels  # lists and the like cannot be counted
     distinct = labels.nunique()
     number = pd.api.types.is_numeric_dtype(labels) and not pd.api.types.is_bool_dtype(labels)
     if number and distinct > MOST_CLASSES:
@@ -315,7 +316,7 @@ class _Work:
 
 
 def _worked(work: _Work, label: str, model: Any, seconds: float) -> Minimised:
-    question, watch, half = work.question, Watch(seconds), Watch(seconds / 2.0)
+    question, watch, permuting, searching = work.question, Watch(seconds), Watch(seconds * 0.3), Watch(seconds * 0.6)
     groups = clusters(likeness(question.matrix, work.seed))
     sure: list[int] = []
     losses: dict[int, Loss] = {}
@@ -328,9 +329,11 @@ def _worked(work: _Work, label: str, model: Any, seconds: float) -> Minimised:
         skilled = full.value - 3.0 * full.error > question.chance + work.margin
         if not skilled:
             work.notes.append(f"with all columns the {METRICS[question.goal]} is not surely above chance, so nothing can be said of any")
-        work.found = importances(question, _asked(work, models, model), work.every, groups, repeats=3, seed=work.seed, watch=half)
+        work.found = importances(question, _asked(work, models, model), work.every, groups, repeats=3, seed=work.seed, watch=permuting)
+        if len(work.found) < len(work.every):
+            work.notes.append("the time ended before every column had been permuted")
         if skilled:
-            sure = work.confirm(work.search(half), watch)
+            sure = work.confirm(work.search(searching), watch)
             kept = [place for place in work.every if place not in sure]
             reached = work.score(kept, Watch(60.0), search=False)
             losses = work.needs(kept, watch)

@@ -89,7 +89,7 @@ def judged(found: LabelBias, tolerance: float) -> tuple[Verdict, tuple[str, ...]
 
 def _finding(job: Job, about: tuple[str, str], name: str, found: LabelBias, tolerance: float) -> Finding:
     verdict, reasons = judged(found, tolerance)
-    columns = ", ".join(dict.fromkeys(one.column for one in found.compared if " and " not in one.column))
+    columns = ", ".join(dict.fromkeys(one.column for one in found.compared if one.others != "all others"))
     settled = sum(one.adjusted is not None for one in found.compared)
     stated = {
         Verdict.FAIL: f"{len(reasons)} of {len(found.compared)} comparisons find labels given unlike",

@@ -85,9 +85,9 @@ class LabelBias:
 
 @dataclass(frozen=True)
 class _Pair:
-    """A comparison to be made: the rows that take part, and which of them are the group."""
+    """A comparison to be made: the columns that make the groups, the rows that take part, and which of them are the group."""
 
-    column: str
+    columns: tuple[str, ...]
     group: str
     others: str
     part: Bools
@@ -156,6 +156,8 @@ def _labelled(frame: pd.DataFrame, label: str, favourable: str | None, seed: int
         table = table.iloc[np.sort(np.random.default_rng(seed).permutation(len(table))[:MOST_ROWS])]
     table = table.reset_index(drop=True)
     table.columns = pd.Index([str(name) for name in table.columns])
+    if table[label].dtype == object:
+        table[label] = table[label].map(str)  # lists and the like cannot be counted
     good = favourable_labels(table[label], favourable)
     if good is None:
         raise InputError(f"'{label}' has {table[label].nunique()} values", cure="say which label is the favourable one")
@@ -173,13 +175,13 @@ def _pairs(table: pd.DataFrame, columns: Sequence[str], notes: list[str]) -> Ite
     for column, values in groups.items():
         known = [name for name in pd.Series(values[values != MISSING]).value_counts().index if (values == name).sum() >= LEAST_OF_GROUP]
         for name in sorted(known[1:], key=str):
-            yield _Pair(column, str(name), str(known[0]), (values == name) | (values == known[0]), values == name)
+            yield _Pair((column,), str(name), str(known[0]), (values == name) | (values == known[0]), values == name)
     for left, right in itertools.combinations(groups, 2):
         both = pd.Series([f"{a} and {b}" for a, b in zip(groups[left], groups[right], strict=True)])
         counts = both.value_counts()
         for name in counts.index[counts.to_numpy() >= LEAST_OF_GROUP]:
             if MISSING not in name:
-                yield _Pair(f"{left} and {right}", str(name), "all others", np.ones(len(table), dtype=bool), (both == name).to_numpy())
+                yield _Pair((left, right), str(name), "all others", np.ones(len(table), dtype=bool), (both == name).to_numpy())
 
 
 def _places(matrix: Matrix, pairs: Sequence[_Pair], declared: bool, seed: int) -> tuple[list[int], tuple[tuple[str, str], ...]]:
@@ -193,19 +195,18 @@ def _places(matrix: Matrix, pairs: Sequence[_Pair], declared: bool, seed: int) -
         values = matrix.values[:, place]
         if matrix.sorts[place] is Sort.MANY and len(np.unique(values[np.isfinite(values)])) > 0.5 * n:
             left_out[place] = "has a value of its own in most rows"
-    for pair in (pair for pair in pairs if " and " not in pair.column):
+    for pair in (pair for pair in pairs if len(pair.columns) == 1):
         rows = np.flatnonzero(pair.part)
         part = Matrix(matrix.values[rows], matrix.levels[rows], matrix.names, matrix.sorts)
         for proxy in proxies(part, [place for place in every if place not in left_out], pair.mine[rows], seed=seed):
             if proxy.auroc[1] > STANDS_IN:
-                left_out[matrix.names.index(proxy.column)] = f"stands in for {pair.column} {pair.group}"
+                left_out[matrix.names.index(proxy.column)] = f"stands in for {pair.columns[0]} {pair.group}"
     return [place for place in every if place not in left_out], tuple((matrix.names[place], why) for place, why in sorted(left_out.items()))
 
 
 def _without(matrix: Matrix, places: list[int], pair: _Pair) -> list[int]:
     """A column is not held alike where its own groups are compared."""
-    own = pair.column.split(" and ")
-    return [place for place in places if matrix.names[place] not in own]
+    return [place for place in places if matrix.names[place] not in pair.columns]
 
 
 class _Comparing:
@@ -224,7 +225,7 @@ class _Comparing:
         made = self._raw(pair, good, mine)
         if monotonic() > self.end:
             return made
-        tell(f"{pair.column}: {pair.group} against {pair.others}"[:70])
+        tell(f"{' and '.join(pair.columns)}: {pair.group} against {pair.others}"[:70])
         part = Matrix(self.matrix.values[rows], self.matrix.levels[rows], self.matrix.names, self.matrix.sorts)
         key = (np.packbits(pair.part).tobytes(), tuple(places))
         if key not in self._expected:
@@ -253,7 +254,7 @@ class _Comparing:
         others_k, others_n = int((good & ~mine).sum()), int((~mine).sum())
         rates = tuple((a / b, *clopper_pearson(a, b, self.each)) for a, b in ((k, n), (others_k, others_n)))
         return Compared(
-            pair.column, pair.group, pair.others, (n, others_n), (rates[0], rates[1]),
+            " and ".join(pair.columns), pair.group, pair.others, (n, others_n), (rates[0], rates[1]),
             rate_difference(k, n, others_k, others_n, self.each),
         )  # fmt: skip
 
