@@ -64,8 +64,9 @@ def matrix_of(frame: pd.DataFrame) -> Matrix:
 def _column(column: pd.Series) -> tuple[npt.NDArray[np.float64], Sort]:
     types = pd.api.types
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        gaps = column.isna().to_numpy()
-        return np.where(gaps, np.nan, column.astype("int64").to_numpy(np.float64, na_value=np.nan) / 1e9), Sort.NUMBER
+        unit = "timedelta64[ms]" if types.is_timedelta64_dtype(column) else "datetime64[ms]"
+        moments = column.to_numpy(dtype=unit)
+        return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1000.0), Sort.NUMBER
     if types.is_numeric_dtype(column) and not types.is_bool_dtype(column) and not types.is_complex_dtype(column):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.where(np.isfinite(numbers), numbers, np.nan), Sort.NUMBER
