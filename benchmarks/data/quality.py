@@ -26,7 +26,7 @@ from bartizan.areas.quality.alike_texts import clusters, near_texts
 from bartizan.areas.quality.far_rows import outliers
 from bartizan.areas.quality.leaked_rows import table_leakage
 from bartizan.areas.quality.suspect_labels import label_errors
-from bartizan.methods.descriptors import of_set, of_table, reduced
+from bartizan.methods.descriptors import of_set, of_table
 
 CLEANLAB = """
 import sys, time, warnings, numpy as np
@@ -83,7 +83,7 @@ def labels(folder: Path) -> None:
         name: lambda held=held: (of_set(held[0][:20_000], None, dimensions=100, fine=True), held[1][:20_000], held[0][:20_000])
         for name, held in picture_sets().items()
     }
-    sets |= {name: lambda held=held: (reduced(of_table(held[0])), held[1], None) for name, held in tables().items()}
+    sets |= {name: lambda held=held: (of_set(None, held[0], dimensions=100, fine=True), held[1], None) for name, held in tables().items()}
     for name, make in sets.items():
         begun = time.process_time()
         features, y, pictures = make()

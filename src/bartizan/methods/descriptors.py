@@ -80,8 +80,11 @@ def _grams(text: str) -> npt.NDArray[np.int64]:
     return np.array([zlib.crc32(gram.encode()) % _BINS for gram in grams], dtype=np.int64)
 
 
-def of_table(frame: pd.DataFrame) -> Floats:
-    """Numbers in units of their spread, cut at ten; categories as one column a value; texts as of_texts; gaps as the middle, told apart."""
+def of_table(frame: pd.DataFrame, *, texts: int = 32) -> Floats:
+    """Numbers in units of their spread, cut at ten; categories as one column a value; texts as of_texts; gaps as the middle, told apart.
+
+    texts: numbers that stand for one text; more tell texts apart better
+    """
     import pandas as pd
 
     parts: list[Floats] = []
@@ -92,7 +95,7 @@ def of_table(frame: pd.DataFrame) -> Floats:
             continue
         text = column.map(str).where(column.notna(), "")
         if text.nunique() > max(50, len(text) // 20):
-            parts.append(of_texts(text.tolist(), dimensions=32))
+            parts.append(of_texts(text.tolist(), dimensions=texts))
             continue
         codes, values = pd.factorize(text, sort=True)
         parts.append(np.eye(len(values), dtype=np.float32)[codes])
@@ -126,13 +129,23 @@ def reduced(x: npt.NDArray[np.float32], dimensions: int = 60, *, sample: int = 2
 def of_set(images: npt.NDArray[np.float32] | None, frame: pd.DataFrame | None, *, dimensions: int = 60, fine: bool = False) -> Floats:
     """The descriptors of a set of `images` (n, channels, height, width) or, where there are none, of a table, reduced to `dimensions`.
 
-    fine: pictures also by broader fields and by where they are dark, which tells classes apart that have one outline, such as clothes
+    fine: pictures also by broader fields and by where they are dark, which tells classes apart that have one outline, such as clothes;
+    texts by more numbers before they are reduced
     """
     if images is not None:
         return reduced(_finely(images) if fine else of_images(images), dimensions)
     if frame is None:
         raise ValueError("neither images nor a table")
-    return reduced(of_table(frame), dimensions)
+    return reduced(of_table(frame, texts=_room(frame)) if fine else of_table(frame), dimensions)
+
+
+def _room(frame: pd.DataFrame) -> int:
+    """Numbers that a text may become, 32 to 512, so that neither time (letters) nor memory (cells) grows beyond bounds."""
+    import pandas as pd
+
+    columns = [frame[name] for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    letters = sum(int(column.astype(str).str.len().sum()) for column in columns)
+    return int(np.clip(min(12e9 / max(letters, 1), 64e6 / max(len(frame) * len(columns), 1)), 32, 512))
 
 
 def _finely(images: npt.NDArray[np.float32]) -> Floats:
