@@ -39,9 +39,8 @@ _NO_USER = table(" \t\r\n/:@\"'<>\0")
 
 def find(page: Page) -> Iterator[Hit]:
     """Every hit of the kinds above, not yet free of overlaps. Linear in the length of the text."""
-    at = np.flatnonzero(page.codes == ord("@"))
+    at, colons = page.signs["@"], page.signs[":"]
     yield from _emails(page, at)
-    colons = np.flatnonzero(page.codes == ord(":"))
     yield from _ipv6(page, colons)
     yield from _credentials(page, at, colons)
     for word in BIRTH:
@@ -54,7 +53,7 @@ def _emails(page: Page, at: NDArray[np.intp]) -> Iterator[Hit]:
     likely = at[_LOCAL_TABLE[codes[at - 1]] & ALNUM[codes[at + 1]]]
     if not len(likely):
         return
-    dots = np.flatnonzero(codes == ord("."))
+    dots = page.signs["."]
     dots = dots[_TOP[codes[dots + 1]] & _TOP[codes[dots + 2]]]
     likely = likely[_next(dots, likely) < np.minimum(likely + 256, _next(at, likely + 1))]
     for place in likely.tolist():

@@ -230,17 +230,19 @@ def _national(page: Page, rule: national.Rule, place: tuple[int, int], bare: str
 def plausible_birth(written: str) -> bool:
     """Is `written`, three numbers with separators, a day from 1900 to today in an order of year, month and day that people use?"""
     a, b, c = map(int, written.replace("/", "-").replace(".", "-").split("-"))
-    today = dt.date.today()
     if a > 31:
-        return _lived(today, a, b, c)
-    year = c if c > 99 else c + (1900 if c > today.year % 100 else 2000)
-    return _lived(today, year, b, a) or _lived(today, year, a, b)
+        return _lived(a, b, c)
+    year = c if c > 99 else c + (1900 if c > dt.date.today().year % 100 else 2000)
+    return _lived(year, b, a) or _lived(year, a, b)
 
 
-def _lived(today: dt.date, year: int, month: int, day: int) -> bool:
+def _lived(year: int, month: int, day: int) -> bool:
     if year < 1900 or not national.is_date(year, month, day):
         return False
-    return (year, month, day) <= (today.year, today.month, today.day)
+    return year < _YEAR or dt.date(year, month, day) <= dt.date.today()
+
+
+_YEAR = dt.date.today().year
 
 
 def _addresses(page: Page, gap: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Iterator[Hit]:

@@ -33,8 +33,9 @@ DIGITS = "0123456789"
 ALNUM = table(DIGITS + _UPPER + _UPPER.lower(), beyond=True)
 LATIN = table(_UPPER + _UPPER.lower())
 _SHORT = 1 << 12
-_ALNUM_BIT = 0x80
-_CLASSES = markers.marked((ALNUM * np.uint8(_ALNUM_BIT)).tobytes())
+_ALNUM_BIT, _SIGN_BIT = 0x80, 0x40
+_SIGNS = "@:."
+_CLASSES = markers.marked((ALNUM * np.uint8(_ALNUM_BIT) + table(_SIGNS) * np.uint8(_SIGN_BIT)).tobytes())
 
 
 @dataclass
@@ -83,6 +84,13 @@ class Page:
     def alnum(self) -> NDArray[np.bool_]:
         """Which places hold a letter or a digit."""
         return self._classes >= _ALNUM_BIT
+
+    @cached_property
+    def signs(self) -> dict[str, NDArray[np.intp]]:
+        """Where each of `@`, `:` and `.` stands."""
+        at = np.flatnonzero((self._classes & _SIGN_BIT) != 0)
+        here = self.codes[at]
+        return {sign: at[here == ord(sign)] for sign in _SIGNS}
 
     @cached_property
     def marks(self) -> dict[str, NDArray[np.intp]]:

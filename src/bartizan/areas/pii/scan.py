@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,7 +49,7 @@ def scan_texts(texts: Sequence[str], *, hint: str = "", least: float = 0.5, work
     if workers < 2 or int(sizes.sum()) < SHARED:
         for batch in batches:
             names = batch.tolist()
-            hits, owners, offsets = _together([texts[name] for name in names], sizes[batch], hint, least)
+            hits, owners, offsets = _together(_chosen(texts, names), sizes[batch], hint, least)
             for hit, owner, offset in zip(hits, owners, offsets, strict=True):
                 if offset:  # the hit was made here, and nobody else holds it yet
                     force_setattr(hit, "start", hit.start - offset)
@@ -56,7 +57,7 @@ def scan_texts(texts: Sequence[str], *, hint: str = "", least: float = 0.5, work
                 results[names[owner]] += (hit,)
         return results
     with Crew(workers) as crew:
-        groups = crew.scan(([texts[i] for i in batch.tolist()] for batch in batches), (hint, least), found_in)
+        groups = crew.scan((_chosen(texts, batch.tolist()) for batch in batches), (hint, least), found_in)
         for batch, found in zip(batches, groups, strict=True):
             for number, kind, start, end, score, why in found:
                 results[batch[number]] += (Hit(kind, start, end, texts[batch[number]][start:end], score, why),)
@@ -68,6 +69,10 @@ def found_in(texts: list[str], hint: str, least: float) -> Found:
     sizes = np.fromiter(map(len, texts), np.intp, len(texts)) + 1
     placed = zip(*_together(texts, sizes, hint, least), strict=True)
     return [(owner, hit.kind, hit.start - offset, hit.end - offset, hit.score, hit.why) for hit, owner, offset in placed]
+
+
+def _chosen(texts: Sequence[str], names: list[int]) -> list[str]:
+    return list(itemgetter(*names)(texts)) if len(names) > 1 else [texts[name] for name in names]
 
 
 def _batches(texts: Sequence[str], sizes: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
