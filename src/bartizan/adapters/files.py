@@ -24,6 +24,9 @@ MAX_DEPTH = 32
 
 _SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".bartizan", ".mypy_cache", ".tox"})
 
+SEALED = b"bartizan-seal-1\n"
+"""How a file begins that `bartizan seal` wrote."""
+
 
 def local_path(root: str | Path, uri: str, place: Place | None = None) -> Path:
     """The existing file or folder below `root` that `uri` names: a relative path or a `file:` address.
@@ -89,6 +92,15 @@ def read_bytes(root: str | Path, path: Path, limit: int = MAX_TEXT_BYTES) -> byt
 def read_text(root: str | Path, path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     """The text of `path` as UTF-8 without byte-order mark; bytes that are not UTF-8 become the replacement character."""
     return read_bytes(root, path, limit).decode("utf-8-sig", errors="replace")
+
+
+def sealed(file: Path) -> bool:
+    """Whether `file` is encrypted by `bartizan seal`."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(SEALED)) == SEALED
+    except OSError:
+        return False
 
 
 def files_below(root: str | Path, path: Path) -> Iterator[Path]:

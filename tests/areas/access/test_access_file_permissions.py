@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bartizan.adapters.wrapping_keys import LocalKey
 from bartizan.areas.access import permissions
 from bartizan.areas.access.permissions import Acl, openings, parse_acl, quoted
+from bartizan.areas.provenance.sealing import seal
 from bartizan.engine import registry
 from bartizan.model.findings import Finding, Job, Verdict
 from bartizan.model.system import Dataset, Sensitivity, Stage, Subject
@@ -153,3 +155,12 @@ def test_commands_can_be_pasted_whatever_a_file_is_called() -> None:
     for name in ("a b.csv", "it's", "x;rm -rf", "$(id)", "new\nline", "ä b"):
         told = subprocess.run(["bash", "-c", "printf %s " + quoted(Path("/tmp") / name)], capture_output=True, text=True, check=True).stdout
         assert told == f"/tmp/{name}"
+
+
+def test_a_sealed_file_gives_nothing_to_whoever_reads_it(folder: Path) -> None:
+    (folder / "set").chmod(0o755)
+    plain, locked = folder / "set" / "people.csv", folder / "set" / "people.sealed"
+    seal(plain, locked, LocalKey(bytes(32)))
+    for file in (plain, locked):
+        file.chmod(0o644)
+    assert {one.path.name for one in openings(folder / "set", wide=5) if one.reach == "read"} == {"people.csv"}

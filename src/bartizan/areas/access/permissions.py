@@ -1,6 +1,7 @@
 """Who else on this machine can reach files: modes, groups, access control lists, owners, folders above, and links that lead out.
 
-Reads `lstat`, the group and user databases and the attribute `system.posix_acl_access`; opens no file.
+Reads `lstat`, the group and user databases, the attribute `system.posix_acl_access`, and the first bytes of files that all may read:
+what `bartizan seal` encrypted gives nothing away.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from bartizan.adapters.files import sealed
 from bartizan.model.errors import InputError, one_line
 
 MAX_ENTRIES = 200_000
@@ -186,7 +188,7 @@ def _modes(found: Path, said: os.stat_result, wide: int, ways: _Ways) -> Iterato
     others = ways.lead_to(found if stat.S_ISDIR(mode) else found.parent)
     if mode & stat.S_IWOTH and not sticky and others:
         yield Opening(found, f"can be written to by every account ({shown})", Reach.WRITE, f"chmod o-rwx {quoted(found)}")
-    elif mode & stat.S_IROTH and stat.S_ISREG(mode) and others:
+    elif mode & stat.S_IROTH and stat.S_ISREG(mode) and others and not sealed(found):
         yield Opening(found, f"can be read by every account ({shown})", Reach.READ, f"chmod o-rwx {quoted(found)}")
     many = members(said.st_gid)
     if many < wide:

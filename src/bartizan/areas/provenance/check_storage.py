@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bartizan.adapters.files import files_below, local_path, shown
+from bartizan.adapters.files import files_below, local_path, sealed, shown
 from bartizan.engine.inputs import locate
 from bartizan.engine.registry import check
 from bartizan.model.checks import Cost
 from bartizan.model.errors import Place
 from bartizan.model.findings import Finding, Job, Severity, Verdict
-from bartizan.model.system import Acl, Asset, Dataset, Kind, Phase
+from bartizan.model.system import Acl, Asset, Dataset, Kind, Phase, System
 
 if TYPE_CHECKING:
     from bartizan.areas.provenance.storage_rules import Weakness
@@ -24,6 +24,12 @@ configuration opens it. What runs in the cloud is not looked at."""
 SHOWN = 30
 
 
+def _kept_elsewhere(node: Asset | Dataset, system: System) -> bool:  # noqa: ARG001 - the planner calls every predicate with (node, system)
+    """Files of a data set on this machine are judged by `access.file_permissions`."""
+    here = "://" not in (node.uri or "") or str(node.uri).startswith("file:")
+    return not isinstance(node, Dataset) or not here or bool(node.configuration) or node.encrypted is False
+
+
 @check(
     "provenance.storage",
     threats=["weight-theft", "training-store-theft"],
@@ -31,6 +37,7 @@ SHOWN = 30
     kinds={Kind.STORE, Kind.REGISTRY, Kind.DATASET},
     phases={Phase.DATA, Phase.DEVELOPMENT, Phase.DEPLOYMENT},
     cost=Cost.FAST,
+    applies=_kept_elsewhere,
     valid_days=1,
 )
 def storage(job: Job, target: Asset | Dataset) -> Iterator[Finding]:
@@ -76,8 +83,6 @@ def _local(job: Job, target: Asset | Dataset) -> Path | None:
 
 def _verdict(weak: list[Weakness], looked: bool, unread: tuple[str, ...], job: Job, path: Path | None) -> tuple[Verdict, float, str]:
     """The verdict, the cap of a pass, and what it rests on."""
-    from bartizan.areas.provenance.storage_files import sealed
-
     if any(one.severity.rank >= Severity.MEDIUM.rank for one in weak):
         return Verdict.FAIL, 1.0, ""
     if unread:

@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bartizan.adapters.files import SEALED
 from bartizan.adapters.wrapping_keys import WrappingKey
 from bartizan.areas.provenance.signing.files import listing
 from bartizan.areas.provenance.signing.names import fault
@@ -43,7 +44,7 @@ from bartizan.evidence.canonical import canonical
 from bartizan.evidence.files import open_regular, sync_folder
 from bartizan.model.errors import InputError, Refused, one_line
 
-MAGIC = b"bartizan-seal-1\n"
+MAGIC = SEALED
 CIPHER = "AES-256-GCM-STREAM"
 CHUNK = 1024 * 1024
 """Bytes of a chunk before encryption, unless the caller says otherwise."""

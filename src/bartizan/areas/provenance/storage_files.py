@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bartizan.adapters.files import files_below, local_path, read_text, shown
+from bartizan.adapters.files import files_below, local_path, read_text, sealed, shown
 from bartizan.areas.provenance.storage_rules import Said, Store, Weakness, cloudformation, compose, policy, terraform
 from bartizan.areas.provenance.storage_values import Lined, read
 from bartizan.model.errors import InputError, Place
@@ -26,7 +26,6 @@ MAX_FILES = 300
 
 SUFFIXES = (".tf", ".json", ".yaml", ".yml", ".template")
 _RELEVANT = re.compile(r"""["']?\b(Statement|Resources|services)["']?\s*:""")
-SEALED = b"bartizan-seal-1\n"
 
 
 class Configured(msgspec.Struct, frozen=True):
@@ -97,15 +96,6 @@ def open_files(root: str, path: Path, *, named: str) -> Iterator[Weakness]:
             yield Weakness(f"every account of the machine can change it ({stat.filemode(mode)})", Severity.HIGH, place, cure, named)
         elif not sealed(file):
             yield Weakness(f"every account of the machine can read it ({stat.filemode(mode)})", Severity.MEDIUM, place, cure, named)
-
-
-def sealed(file: Path) -> bool:
-    """Whether `file` is encrypted by `bartizan seal`."""
-    try:
-        with file.open("rb") as stream:
-            return stream.read(len(SEALED)) == SEALED
-    except OSError:
-        return False
 
 
 def _reachable(folder: Path, top: Path | None = None) -> bool:
