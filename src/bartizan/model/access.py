@@ -33,8 +33,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Purge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rows that were deleted from `dataset`: `removed` of them, `left` stay. `before` and `after` are the SHA-256 (hex) of the statements of
-    its passports, `certificate` that of the certificate's; `kinds` say of what the rule was made, and nobody's name stands here."""
+    """Rows that were deleted from `dataset`: `removed` of them, `left` stay. `before` and `after` are the SHA-256 (hex) of the statements
+    of its passports, `certificate` that of the certificate's; `kinds` say of what the rule was made, and nobody's name stands here."""
 
     dataset: str
     before: str
