@@ -107,7 +107,9 @@ def _question(frame: pd.DataFrame, label: str, test: pd.DataFrame | None, seed: 
     if not frame.columns.is_unique:
         raise InputError("two columns have the same name", cure="give each its own")
     frame = frame[frame[label].notna()]
-    if len(frame) < LEAST_ROWS or frame.shape[1] < 2:
+    if frame.shape[1] < 2:
+        raise InputError("has no column beside the label", cure="give the columns that the model learns from")
+    if len(frame) < LEAST_ROWS:
         raise InputError(f"{len(frame)} labelled rows are too few to say what is needed", cure=f"give at least {LEAST_ROWS}")
     if frame.shape[1] - 1 > MOST_COLUMNS:
         raise InputError(f"has {frame.shape[1] - 1} columns", cure=f"give at most {MOST_COLUMNS}")

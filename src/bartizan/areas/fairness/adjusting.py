@@ -92,7 +92,8 @@ def _design(matrix: Matrix, places: list[int]) -> Floats:
             columns += [(values == code) for code in range(int(values[known].max()) + 1 if known.any() else 0)]
         elif matrix.sorts[place] is Sort.NUMBER and known.any():
             low, middle, high = np.quantile(values[known], [0.25, 0.5, 0.75])
-            scale = max(high - low, float(values[known].std()), 1e-300)
+            with np.errstate(over="ignore"):  # a spread beyond all numbers makes the column flat
+                scale = max(high - low, float(values[known].std()), 1e-300)
             z = np.clip((np.where(known, values, middle) - middle) / scale, -4.0, 4.0)
             columns += [z, *(np.maximum(0.0, z - (bend - middle) / scale) for bend in np.unique([low, middle, high])), ~known]
     held = np.column_stack(columns).astype(np.float64) if columns else np.zeros((len(matrix.values), 0))
