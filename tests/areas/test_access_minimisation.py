@@ -11,6 +11,7 @@ import pytest
 
 from bartizan.areas.access.column_needs import Minimised, Status
 from bartizan.areas.access.minimisation import minimise
+from bartizan.areas.access.retraining import Watch
 from bartizan.cli.app import run
 from bartizan.engine import registry
 from bartizan.methods.groups import personal_names
@@ -138,7 +139,7 @@ def test_the_users_model_is_asked_and_trained_anew() -> None:
 
 
 def test_time_that_is_over_leaves_columns_open() -> None:
-    found = minimise(table(800, 3, seed=11), "y", seconds=0.05)
+    found = minimise(table(800, 3, seed=11), "y", watch=Watch(0.05))
     assert set(statuses(found).values()) == {"unsettled"}
     assert "time ended" in found.notes[0]
 
@@ -171,7 +172,7 @@ def test_personal_names_are_words_not_letters() -> None:
 def test_a_column_that_costs_the_margin_is_seldom_called_needless() -> None:
     """What `INFLATION` is for: over tables whose one column costs just the margin, the test that it may go errs as seldom as it says."""
     from bartizan.areas.access.minimisation import INFLATION
-    from bartizan.areas.access.retraining import OwnTrainer, Question, Watch, cross_validated
+    from bartizan.areas.access.retraining import OwnTrainer, Question, cross_validated
     from bartizan.methods.quick_learner import Goal, folds_of, matrix_of
     from bartizan.methods.scores import loss
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,15 +31,12 @@ if TYPE_CHECKING:
 @click.option("--svg", type=NewFile(), help="Also draw it.")
 @click.option("-o", "--output", type=NewFile(), help="Write the data without the columns that may go, every other cell as it is.")
 @format_option("table", "json")
-def minimise_command(
-    path: Path, label: str, model: Path | None, test: Path | None, personal: tuple[str, ...], margin: float, seed: int, seconds: float,
-    svg: Path | None, output: Path | None, form: str,
-) -> int:  # fmt: skip
+def minimise_command(path: Path, svg: Path | None, output: Path | None, form: str, **what: Any) -> int:
     """Say which columns of the table at PATH a model does not need to tell --label: columns about persons first, each claim proved by
     training without it. Ends with 1 where personal columns may go."""
     from bartizan.workflows import data_minimisation as work
 
-    asking = work.Asking(label=label, model=model, test=test, personal=personal, margin=margin, seed=seed, seconds=seconds)
+    asking = work.Asking(**what)
     try:
         found = work.minimise(path, asking, told=_told)
     finally:

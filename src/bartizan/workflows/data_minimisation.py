@@ -62,7 +62,7 @@ def minimise(path: Path, asking: Asking, *, told: Callable[[str], None] | None =
     personal = [*asking.personal, *room("methods.groups").personal_names(features, None), *_holding(features, told)]
     made: Minimised = judging.minimise(
         frame, asking.label, model=model, test=test, personal=tuple(dict.fromkeys(personal)), margin=asking.margin, seed=asking.seed,
-        seconds=asking.seconds, listener=told,
+        watch=room("areas.access.retraining").Watch(asking.seconds, told),
     )  # fmt: skip
     return made
 

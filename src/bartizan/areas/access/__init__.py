@@ -11,5 +11,6 @@ __getattr__, __dir__ = offers(
         "Expiry": "retention",
         "minimise": "minimisation",
         "Minimised": "column_needs",
+        "Watch": "retraining",
     },
 )

@@ -44,6 +44,7 @@ def minimisation(job: Job, target: Asset, *, personal: str = "", margin: float =
     """
     from bartizan.adapters.tables import declared_table
     from bartizan.areas.access.minimisation import minimise
+    from bartizan.areas.access.retraining import Watch
     from bartizan.methods.groups import personal_names
 
     frame, label = declared_table(job, target.trained_on, target, "trained_on", wanted="with data that the model has seen")
@@ -59,7 +60,7 @@ def minimisation(job: Job, target: Asset, *, personal: str = "", margin: float =
         notes.append(f"The declared model was not asked: {one_line(str(error), 200)}.")
     found = minimise(
         frame, label, model=model, test=test, personal=columns, margin=margin, confidence=job.confidence, seed=job.seed,
-        seconds=job.budget.seconds * 0.9,
+        watch=Watch(job.budget.seconds * 0.9),
     )  # fmt: skip
     for about in about_of(job):
         yield _finding(job, about, target, found, notes)

@@ -11,7 +11,7 @@ that matters. What no test settles is called unsettled, never "not needed".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,6 @@ LEAK = 0.99
 
 METRICS = {Goal.BINARY: "area under the ROC curve", Goal.CLASSES: "accuracy", Goal.NUMBER: "explained variance"}
 
-Listener = Callable[[str], None]
-"""Told what is tried."""
-
 
 def minimise(
     frame: pd.DataFrame,
@@ -71,8 +68,7 @@ def minimise(
     margin: float = 0.005,
     confidence: float = 0.95,
     seed: int = 0,
-    seconds: float = 600.0,
-    listener: Listener | None = None,
+    watch: Watch | None = None,
 ) -> Minimised:
     """Which columns of `frame` (n rows) a model that tells `label` does not need.
 
@@ -80,7 +76,7 @@ def minimise(
         it is trained anew without columns. None takes a forest of random trees.
     personal: columns about persons; they are tried first
     margin: the most that the score may lose, above 0: area under the ROC curve, accuracy, or share of explained variance
-    seconds: wall seconds; what is not reached then is unsettled
+    watch: how many seconds it may take (600), and who is told what is tried; what is not reached then is unsettled
 
     Raises `InputError` where the label is unknown, has too few rows or too many values, or a column of `personal` is not there.
     """
@@ -92,11 +88,11 @@ def minimise(
         raise InputError(f"has no column '{unknown[0]}'", cure=f"known: {', '.join(question.matrix.names[:10])}")
     own = OwnTrainer(question, seed)
     trainer: Trainer = own if model is None else GivenTrainer(question, model)
-    work = _Work(question, trainer, count, tuple(personal), margin, confidence, seed, listener or (lambda _: None), notes)
+    work = _Work(question, trainer, count, tuple(personal), margin, confidence, seed, watch or Watch(), notes)
     if model is not None and not work.trainable():
         notes.append(f"{type(model).__name__} cannot be trained without some of its columns; a forest of random trees stands in for it")
         work.trainer = own
-    return _worked(work, label, model, seconds)
+    return _worked(work, label, model)
 
 
 def _question(frame: pd.DataFrame, label: str, test: pd.DataFrame | None, seed: int) -> tuple[Question, int, list[str]]:
@@ -150,10 +146,10 @@ class _Work:
 
     def __init__(
         self, question: Question, trainer: Trainer, count: int, personal: tuple[str, ...], margin: float, confidence: float, seed: int,
-        tell: Listener, notes: list[str],
+        watch: Watch, notes: list[str],
     ) -> None:  # fmt: skip
         self.question, self.trainer, self.personal, self.margin = question, trainer, personal, margin
-        self.confidence, self.seed, self.tell, self.notes = confidence, seed, tell, notes
+        self.confidence, self.seed, self.watch, self.notes = confidence, seed, watch, notes
         self.count = count
         parts = folds_of(question.target[:count], 10, seed, stratify=question.goal is not Goal.NUMBER)
         self.first = np.flatnonzero(parts < round(10 * SEARCHED))
@@ -212,7 +208,7 @@ class _Work:
 
         def settle(some: list[int]) -> None:
             left = [place for place in self.every if place not in gone and place not in some]
-            self.tell(f"trying without {', '.join(self.question.matrix.names[place] for place in some)[:60]}")
+            self.watch.tell(f"trying without {', '.join(self.question.matrix.names[place] for place in some)[:60]}")
             best = self.score(self.best, watch, search=True).value
             now = self.score(left, watch, search=True).value if left else -1.0
             if best - now <= self.margin / 2.0:
@@ -238,7 +234,7 @@ class _Work:
             now = self.score(left, watch, search=True).value
             gains = {}
             for place in hopeful:
-                self.tell(f"trying {self.question.matrix.names[place]} once more")
+                self.watch.tell(f"trying {self.question.matrix.names[place]} once more")
                 gains[place] = self.score(sorted([*left, place]), watch, search=True).value - now
             best = max(gains, key=lambda place: gains[place])
             if gains[best] <= self.margin / 2.0:
@@ -250,7 +246,7 @@ class _Work:
         """How much of the path the rows of the second part confirm."""
 
         def holds(gone: list[int]) -> bool:
-            self.tell(f"proving that {len(gone)} columns may go")
+            self.watch.tell(f"proving that {len(gone)} columns may go")
             lost = self.lost(gone, watch)
             held = lost.above(self.allowed) < self.margin
             self.claim = lost if held else self.claim
@@ -276,7 +272,7 @@ class _Work:
         now = self.score(left, watch, search=False).value if gone else 0.0
         doubted = []
         for place in self.hopeful(gone):
-            self.tell(f"trying {self.question.matrix.names[place]} once more")
+            self.watch.tell(f"trying {self.question.matrix.names[place]} once more")
             if self.score(sorted([*left, place]), watch, search=False).value - now > self.margin:
                 doubted.append(place)
         sure = [place for place in gone if place not in doubted]
@@ -309,7 +305,7 @@ class _Work:
         base = self.score(kept, watch, search=False)
         try:
             for place in [place for place in (*mine, *reversed(others)) if place in kept]:
-                self.tell(f"trying without {self.question.matrix.names[place]}")
+                self.watch.tell(f"trying without {self.question.matrix.names[place]}")
                 left = [other for other in kept if other != place]
                 losses[place] = loss(base, self.score(left, watch, search=False), INFLATION)
         except OutOfTime:
@@ -317,25 +313,27 @@ class _Work:
         return losses
 
 
-def _worked(work: _Work, label: str, model: Any, seconds: float) -> Minimised:
-    question, watch, permuting, searching = work.question, Watch(seconds), Watch(seconds * 0.3), Watch(seconds * 0.6)
+def _worked(work: _Work, label: str, model: Any) -> Minimised:
+    question, watch = work.question, work.watch
     groups = clusters(likeness(question.matrix, work.seed))
     sure: list[int] = []
     losses: dict[int, Loss] = {}
     full = reached = None
     try:
         models: list[Predict] = []
-        work.tell("training on all columns")
+        work.watch.tell("training on all columns")
         work.score(work.every, watch, search=True, keep=models)
         full = work.score(work.every, watch, search=False)
         skilled = full.value - 3.0 * full.error > question.chance + work.margin
         if not skilled:
             work.notes.append(f"with all columns the {METRICS[question.goal]} is not surely above chance, so nothing can be said of any")
-        work.found = importances(question, _asked(work, models, model), work.every, groups, repeats=3, seed=work.seed, watch=permuting)
+        work.found = importances(
+            question, _asked(work, models, model), work.every, groups, repeats=3, seed=work.seed, watch=watch.part(0.3)
+        )
         if len(work.found) < len(work.every):
             work.notes.append("the time ended before every column had been permuted")
         if skilled:
-            sure = work.confirm(work.search(searching), watch)
+            sure = work.confirm(work.search(watch.part(0.6)), watch)
             kept = [place for place in work.every if place not in sure]
             reached = work.score(kept, Watch(60.0), search=False)
             losses = work.needs(kept, watch)

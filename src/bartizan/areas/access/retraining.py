@@ -33,15 +33,27 @@ class OutOfTime(Exception):
 
 
 class Watch:
-    """Says when the time is over."""
+    """How long a work may take, in wall `seconds` from now, and who is `told` what is being tried."""
 
-    def __init__(self, seconds: float) -> None:
-        self._end = monotonic() + seconds
+    def __init__(self, seconds: float = 600.0, told: Callable[[str], None] | None = None) -> None:
+        self.seconds, self._told = seconds, told
+        self._begun = monotonic()
 
     def look(self) -> None:
         """Raises `OutOfTime` after the end."""
-        if monotonic() > self._end:
+        if monotonic() > self._begun + self.seconds:
             raise OutOfTime
+
+    def tell(self, what: str) -> None:
+        """Say what is being tried."""
+        if self._told is not None:
+            self._told(what)
+
+    def part(self, share: float) -> Watch:
+        """A watch that ends after a share of the seconds, counted from the same beginning."""
+        made = Watch(self.seconds * share, self._told)
+        made._begun = self._begun
+        return made
 
 
 @dataclass(frozen=True)
