@@ -93,6 +93,13 @@ def test_hostile_input_is_read_in_linear_time(finder: NameFinder, piece: str) ->
     assert seconds(1 << 20) < max(small, 0.02) * 8 * 3
 
 
+def test_what_has_no_word_is_not_read(finder: NameFinder) -> None:
+    strict = NameFinder(strict=True, threads=1)
+    for text in ("a." * 50_000, "12 34. " * 9_000, "@" * 50_000, ".!?" * 9_000, "- - -\n" * 9_000):
+        assert list(strict._pieces(0, text)) == []
+        assert finder.find([text]) == [()]
+
+
 def test_memory_of_words_is_bounded(finder: NameFinder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "_WORDS", 50)
     for i in range(500):

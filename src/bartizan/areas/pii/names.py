@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ REPLACED = re.compile(r"\[[a-z][a-z0-9_.]{1,40} [a-p]{20}\]")
 """What stands in a masked text for a hit: its kind and its pseudonym."""
 LONGEST = 160  # tokens that are read at once
 BATCH_TOKENS = 512  # tokens that go through the net together: as many as its inner arrays stay in the cache
-GROUP = 2048  # texts that are cut into pieces before any is read, so that those of one length go together
+GROUP = 2048  # pieces that are made before any is read, so that those of one length go together
 _LONGEST_WORD = 100  # characters; a longer one is unknown to the net
 _SHARED = 12  # words that two parts of a long sentence share
 _WORDS = 200_000  # words whose tokens are remembered
@@ -36,6 +37,7 @@ _WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+|[^\w\s]|_")
 _TITLES = r"(?<=\b[MmDdSs][RrSsTt])\.|(?<=\b[Mm]rs)\.|(?<=\b[Pp]rof)\.|(?<=\b[A-Za-z])\."  # dots that end no sentence
 _SENTENCE = re.compile(rf"(?:[^.!?\n]|[.!?](?!\s|$)|{_TITLES})*[.!?\n]*\s*")
 _LETTER = re.compile(r"[^\W\d_]")
+_TWO_LETTERS = re.compile(r"[^\W\d_]{2}")
 _CAPITAL_AT_ALL = re.compile(r"[^\W\d_a-zß-öø-ÿ]")
 _CAPITAL = re.compile(r"[^\W\d_a-zß-öø-ÿ][^\W\d_]+")
 _CUES = (
@@ -97,21 +99,23 @@ class NameFinder:
         that at least one word of the hit is of its kind, taking its words as independent.
         """
         different = list(dict.fromkeys(texts))
-        found = {text: hits for i in range(0, len(different), GROUP) for text, hits in self._group(different[i : i + GROUP])}
-        return [found[text] for text in texts]
+        blank = [REPLACED.sub(lambda found: " " * len(found[0]), text) for text in different]
+        found: list[list[Hit]] = [[] for _ in blank]
+        pieces = (piece for i, text in enumerate(blank) for piece in self._pieces(i, text))
+        while group := sorted(islice(pieces, GROUP), key=lambda piece: len(piece.ids)):
+            self._read_all(group, blank, found)
+        hits = {text: resolve(_joined(text, held)) for text, held in zip(different, found, strict=True)}
+        return [hits[text] for text in texts]
 
-    def _group(self, whole: Sequence[str]) -> Iterator[tuple[str, tuple[Hit, ...]]]:
-        texts = [REPLACED.sub(lambda found: " " * len(found[0]), text) for text in whole]
-        found: list[list[Hit]] = [[] for _ in texts]
+    def _read_all(self, pieces: Sequence[Piece], texts: Sequence[str], found: list[list[Hit]]) -> None:
+        """Read `pieces`, in order of their lengths, in batches."""
         batch: list[Piece] = []
-        for piece in sorted((p for i, text in enumerate(texts) for p in self._pieces(i, text)), key=lambda p: len(p.ids)):
+        for piece in pieces:
             if batch and (len(batch) + 1) * len(piece.ids) > BATCH_TOKENS:
                 self._read(batch, texts, found)
                 batch = []
             batch.append(piece)
-        if batch:
-            self._read(batch, texts, found)
-        return ((text, resolve(_joined(text, hits))) for text, hits in zip(whole, found, strict=True))
+        self._read(batch, texts, found)
 
     def _pieces(self, number: int, text: str) -> Iterator[Piece]:
         """The sentences that the gate lets through, each with the one before, as many together as the net reads at once.
@@ -141,10 +145,12 @@ class NameFinder:
             yield Piece(number, words, ids, word_of)
 
     def _stretches(self, text: str) -> Iterator[tuple[int, int]]:
-        """The sentences to be read; all where no letter of the text is a capital, since then none tells anything."""
+        """The sentences to be read; all where no letter of the text is a capital, since then none tells anything. None without a word."""
         before, all_of_them = None, self.strict or not _CAPITAL_AT_ALL.search(text)
         for match in _SENTENCE.finditer(text):
-            if all_of_them or may_hold_name(match[0]):
+            if not _TWO_LETTERS.search(match[0]):
+                before = match.span()
+            elif all_of_them or may_hold_name(match[0]):
                 if before is not None:
                     yield before
                 yield match.span()
