@@ -73,7 +73,7 @@ def cross_fitted(matrix: Matrix, places: list[int], target: npt.ArrayLike, *, se
     many = [place for place in places if matrix.sorts[place] is Sort.MANY]
     for fold in range(FOLDS):
         seen, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        forest = QuickLearner(Goal.BINARY, seed=seed, trees=60, leaf=10).fit(matrix, seen, places, truth)
+        forest = QuickLearner(Goal.BINARY, seed=seed, trees=60 if len(truth) <= 4000 else 30, leaf=10).fit(matrix, seen, places, truth)
         rough[held] = forest.predict(matrix.levels[held])
         smooth[held] = _logistic(design, matrix.levels[:, many], truth, (seen, held), seed)
     apart = smooth - rough
