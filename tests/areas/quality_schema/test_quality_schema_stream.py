@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from bartizan.areas.quality.schema_profile import Profiler
 from bartizan.areas.quality.schema_stream import Gate
 from bartizan.areas.quality.unique_values import Distinct, Room
 from bartizan.methods.one_pass import Batch, Consumer, Form
+from bartizan.model.errors import InputError
 
 
 def passed(consumer: Consumer, path: Path, rows: int = 37) -> None:
@@ -210,3 +213,24 @@ def test_dictionaries_are_read_as_their_words(tmp_path: Path) -> None:
     (schema,) = profiler.schemas().values()
     assert schema.columns["w"].among == ("a", "b")
     assert pc.count(words).as_py() == 60
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([Decimal(i) for i in range(3)], pa.decimal256(50, 3)), pa.RunEndEncodedArray.from_arrays(pa.array([3], pa.int32()), ["a"]),
+        pa.array([[("k", 1)]] * 3, pa.map_(pa.string(), pa.int64())), pa.array([{"a": 1}] * 3), pa.nulls(3),
+        pa.array([1.5] * 3, pa.float16()),
+        pa.array([1, 2, 1]).dictionary_encode(), pa.array([b"x"] * 3, pa.binary_view()), pa.array([2**63] * 3, pa.uint64()),
+        pa.array([float("nan")] * 3), pa.array([1, 2, 3], pa.duration("s")), pa.array([b"abcd"] * 3, pa.binary(4)),
+    ],
+    ids=lambda values: str(values.type),
+)  # fmt: skip
+def test_every_type_of_arrow_passes_or_is_refused_in_one_line(tmp_path: Path, values: Any) -> None:
+    batch = pa.record_batch({"x": values})
+    profiler, one = Profiler(), Gate(Schema(format=1, columns={"x": Column()}))
+    for consumer in (profiler, one):
+        consumer.begin(tmp_path / "t.arrow", Form.TABLE, batch.schema)
+        with suppress(InputError):  # one line, no panic of a library
+            consumer.take(Batch(batch))
+            consumer.finish()

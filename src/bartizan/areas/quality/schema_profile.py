@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bartizan.areas.quality.schema import Schema
 from bartizan.areas.quality.schema_infer import CATEGORIES, Facts, column_of, may_be_unique, shares_of
-from bartizan.areas.quality.schema_scan import cast, polars
+from bartizan.areas.quality.schema_scan import cast, failed, polars
 from bartizan.areas.quality.unique_values import Distinct, Room
 from bartizan.methods.one_pass import Batch, Form
 
@@ -36,9 +36,14 @@ class Profiler:
         self._now = (place, _Table(tuple(schema.names), self._room)) if form is Form.TABLE and schema is not None else None
 
     def take(self, batch: Batch) -> None:
-        """The next rows."""
-        if self._now is not None:
-            self._now[1].take(plain(self._pl.from_arrow(batch.typed if batch.cells is None else batch.cells)), batch.cells is not None)
+        """The next rows. Raises `InputError` where Polars has no type for a column."""
+        if self._now is None:
+            return
+        errors = self._pl.exceptions
+        try:
+            self._now[1].take(framed(batch), batch.cells is not None)
+        except (errors.PolarsError, errors.PanicException) as error:
+            raise failed(self._now[0], error) from None
 
     def finish(self) -> None:
         """The end of a file: its rows join those of other tables with the same columns."""
@@ -65,9 +70,14 @@ class Profiler:
         return {place: table.schema(place) for place, table in self._tables.values()}
 
 
-def plain(frame: Any) -> Any:
-    """The frame with text in place of Polars' types for categories."""
+def framed(batch: Batch) -> Any:
+    """The cells of a batch, else its values, as a frame of Polars: words in place of codes, floats in place of decimals of 256 bits."""
     pl = polars()
+    rows = batch.typed if batch.cells is None else batch.cells
+    for number, field in enumerate(rows.schema):
+        if str(field.type).startswith("decimal256"):
+            rows = rows.set_column(number, field.name, rows.column(number).cast("float64"))
+    frame = pl.from_arrow(rows)
     coded = [name for name, kind in frame.schema.items() if kind in (pl.Categorical, pl.Enum)]
     return frame.with_columns(pl.col(coded).cast(pl.String)) if coded else frame
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bartizan.areas.quality.schema import Schema
 from bartizan.areas.quality.schema_gate import Plan, Verdict, gate, planned, said, size_of, sums_of, values_of, within
-from bartizan.areas.quality.schema_profile import plain
+from bartizan.areas.quality.schema_profile import framed
 from bartizan.areas.quality.schema_rules import RowRule
 from bartizan.areas.quality.schema_scan import SUFFIXES, as_said, polars
 from bartizan.areas.quality.unique_values import Distinct, Room
@@ -55,10 +55,14 @@ class Gate:
 
     def take(self, batch: Batch) -> None:
         """The next rows."""
-        if self._now is not None and not self._again:
-            text = batch.cells is not None
-            frame = plain(self._pl.from_arrow(batch.cells if text else batch.typed))
-            self._again = not self._now.take(frame, text)
+        if self._now is None or self._again:
+            return
+        text = batch.cells is not None
+        errors = self._pl.exceptions
+        try:
+            self._again = not self._now.take(framed(batch), text)
+        except (errors.PolarsError, errors.PanicException):
+            self._again = True
 
     def finish(self) -> None:
         """The end of a file."""
@@ -114,10 +118,7 @@ class _Part:
             frame = as_said(frame, self._schema.columns, list(self.names))
         bad = [rule.bad.sum().alias(f"bad:{i}") for i, rule in enumerate(plan.rows) if rule.share]
         parts = [e.alias(f"sum:{i}:{n}") for i, w in enumerate(plan.whole) for n, e in enumerate(w.sums)]
-        try:
-            found = frame.select(*sums_of(plan, self._schema), *bad, *parts).row(0, named=True)
-        except pl.exceptions.PolarsError:
-            return False
+        found = frame.select(*sums_of(plan, self._schema), *bad, *parts).row(0, named=True)
         for name, value in found.items():
             self._sums[name] = self._sums.get(name, 0) + (value or 0)
         for rule in plan.whole:
