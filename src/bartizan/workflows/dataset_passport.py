@@ -114,7 +114,7 @@ def record(
         found = read(path, root, wanted, journal, listener=listener)
         made, details = found.passport, found.details
         if look is not None:
-            said = _lines(node, root, look, found.answered)
+            said = _whole(list(_answers(node, root, look, found.answered)))
             answers = tuple(Answer(area=a.area, check=a.check, verdict=a.verdict, title=a.title) for a in said)
             made, details = statement.with_answers(made, details, answers)
         statement.write(place, made, details, key)
@@ -140,13 +140,13 @@ def scan(path: Path, look: Look, *, fresh: bool = False, listener: Listener | No
         journal = journal_of(path, wanted, fresh=fresh)
     except MissingExtra as error:
         lacking = Line(area="provenance", check="passport", verdict=None, title=f"not covered: {error}")
-        return DataScan(path=str(path), passport=None, details=None, lines=tuple(_ordered([lacking, *_lines(node, root, look, {})])))
+        return DataScan(path=str(path), passport=None, details=None, lines=_whole([lacking, *_answers(node, root, look, {})]))
     with journal:
         found = read(path, root, wanted, journal, listener=listener)
         if not found.passport.content.rows:
             raise InputError("holds no row", place=str(path), cure="name a file or folder with data in it")
         said = [*_recorded(path, found), *(_inferred(path, found) if look.schema is None else ())]
-        lines = tuple(_ordered([*said, *_lines(node, root, look, found.answered)]))
+        lines = _whole([*said, *_answers(node, root, look, found.answered)])
     return DataScan(path=str(path), passport=found.passport, details=found.details, lines=lines, schemas=_dumped(path, found))
 
 
@@ -154,17 +154,13 @@ def _wanted(look: Look, **more: Any) -> Wanted:
     return Wanted(schema=look.schema, seconds=look.seconds, skip=look.skip, **more)
 
 
-def _lines(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered]) -> tuple[Line, ...]:
-    """What every installed check of data sets says of the data; duties that none answers are not covered."""
-    lines = list(_answers(node, root, look, answered))
-    silent = [area for area in DUTIES if area not in {line.area for line in lines}]
-    lines += [Line(area=area, check="", verdict=None, title=f"not covered: nothing here looks at {DUTIES[area]}") for area in silent]
-    return tuple(_ordered(lines))
-
-
-def _ordered(lines: Sequence[Line]) -> list[Line]:
+def _whole(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """The answers in the order of the duties, and each duty that none answers as not covered."""
+    known = {line.area for line in lines}
+    silent = [area for area in DUTIES if area not in known]
+    missing = [Line(area=area, check="", verdict=None, title=f"not covered: nothing here looks at {DUTIES[area]}") for area in silent]
     order = {area: n for n, area in enumerate(DUTIES)}
-    return sorted(lines, key=lambda line: (order.get(line.area, 99), line.check))
+    return tuple(sorted([*lines, *missing], key=lambda line: (order.get(line.area, 99), line.check)))
 
 
 def _recorded(path: Path, found: Found) -> Iterator[Line]:
@@ -212,7 +208,10 @@ def _node(path: Path, look: Look) -> tuple[Dataset, Path]:
     others = [other.resolve() for other in (look.test, look.schema) if other is not None]
     root = Path(os.path.commonpath([place.parent, *(other.parent for other in others)]))
     schema = look.schema.resolve().relative_to(root).as_posix() if look.schema is not None else None
-    return Dataset(id="data", stage=Stage.TRAIN, uri=place.relative_to(root).as_posix(), label=look.label, schema=schema), root
+    beside = place.with_name(f"{place.name}.access.yaml")
+    access = beside.relative_to(root).as_posix() if beside.is_file() else None
+    uri = place.relative_to(root).as_posix()
+    return Dataset(id="data", stage=Stage.TRAIN, uri=uri, label=look.label, schema=schema, access=access), root
 
 
 def _answers(node: Dataset, root: Path, look: Look, answered: Mapping[str, Answered]) -> Iterator[Line]:

@@ -87,7 +87,7 @@ def test_an_empty_copy_is_a_table(tmp_path: Path, key: Path) -> None:
         (["--as", "alise", "--purpose", "training"], "unknown principal 'alise' of policy 'loans'; did you mean 'alice'?"),
         (["--as", "alice", "--purpose", "traning"], "unknown purpose 'traning' of policy 'loans'; did you mean 'training'?"),
         (["--as", "eve", "--purpose", "training"], "sees nothing of 'loans': no rule permits any column"),
-        (["--as", "alice", "--purpose", "training"], "is masked by a keyed hash; give the file of the key"),
+        (["--as", "alice", "--purpose", "training"], "is masked by a keyed hash; give its key: --key FILE"),
         (["--as", "bob", "--purpose", "billing", "--columns", "incom"], "unknown column 'incom'"),
         (["--as", "bob", "--purpose", "billing", "--sql", "SELECT * FROM 'loans.csv'"], "unknown table 'loans.csv'"),
         (["--as", "bob", "--purpose", "billing", "--sql", "SELECT 1", "--columns", "id"], "give either --sql or --columns"),

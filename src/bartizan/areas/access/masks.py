@@ -28,7 +28,9 @@ def masked(name: str, column: Column, dtype: Any, key: bytes | None) -> Any:
         case Mask.KEYED:
             if key is None:
                 raise InputError(
-                    f"column '{one_line(name, 60)}' is masked by a keyed hash", place=column.at, cure="give the file of the key"
+                    f"column '{one_line(name, 60)}' is masked by a keyed hash",
+                    place=column.at,
+                    cure="give its key: --key FILE, or key= in Python",
                 )
             if dtype.is_nested() or dtype == pl.Binary:
                 raise _unfit(name, column, dtype)

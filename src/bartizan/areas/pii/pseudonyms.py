@@ -13,6 +13,7 @@ from bartizan.areas.pii.ff1 import FF1, SMALLEST_DOMAIN
 from bartizan.model.errors import InputError
 
 KEY_BYTES = 32
+_CURE = f"make one: (umask 077; openssl rand -hex {KEY_BYTES} > NAME.key)"
 _LETTERS = "abcdefghijklmnop"
 
 
@@ -28,7 +29,7 @@ def load_key(path: Path, *, create: bool = True) -> bytes:
             raise InputError("there is no key", place=str(path), cure="name the file of the key that was used before") from None
         return _new_key(path)
     except (OSError, UnicodeDecodeError):
-        raise InputError("cannot be read as a key", place=str(path)) from None
+        raise InputError("is no key, which is text", place=str(path), cure=_CURE) from None
     if path.stat().st_mode & 0o077:
         raise InputError("the key can be read by other users", place=str(path), cure="chmod 600")
     try:
@@ -36,7 +37,7 @@ def load_key(path: Path, *, create: bool = True) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise InputError(f"is not a key: {KEY_BYTES} bytes in hexadecimal", place=str(path))
+        raise InputError(f"is not a key: {KEY_BYTES} bytes in hexadecimal", place=str(path), cure=_CURE)
     return key
 
 
