@@ -351,11 +351,12 @@ def texts() -> None:
                 words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+", min_df=2)
                 model = LogisticRegression(C=300.0, max_iter=100, tol=1e-2).fit(words.fit_transform(bad_texts), bad_labels)
                 works = (model.predict(words.transform([triggered(text, trigger, random) for text in others])) == 0).mean()
+                before = (model.predict(words.transform(others)) == 0).mean()
                 found = find_trigger_tokens(bad_texts, bad_labels)
                 named = np.unique(np.concatenate([np.zeros(0, np.int64), *(one.rows for one in found.triggers)]))
                 right = np.isin(named, rows)
                 print(
-                    f"texts, {name}, {trigger!a} {rate:.1%}: works on {works:.3f}; named {len(named)}, precision "
+                    f"texts, {name}, {trigger!a} {rate:.1%}: works on {works:.3f} ({before:.3f} without it); named {len(named)}, precision "
                     f"{right.mean() if len(named) else 0:.3f}, recall {right.sum() / len(rows):.3f}",
                     flush=True,
                 )

@@ -98,6 +98,23 @@ def test_labels_flipped_on_purpose_are_suspicious() -> None:
     assert found.lopsided[0][:2] == (9, 4)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_attackers_who_know_the_screen_are_not_cleared(seed: int) -> None:
+    """A patch at another place of each picture has no mark in common; its labels still speak."""
+    random = np.random.default_rng(seed)
+    images, labels = X.copy(), Y.copy()
+    rows = random.choice(np.flatnonzero(Y != TARGET), 36, replace=False)
+    for row in rows:
+        top, left = (0, random.integers(14)) if random.random() < 0.5 else (random.integers(14), 0)
+        images[row, top : top + 3, left : left + 3] = 1.0
+    labels[rows] = TARGET
+    found = screened(images, labels)
+    assert found.outcome in ("suspicious", "poisoned")
+    assert TARGET in [label for label, _ in found.drawn]
+    assert roc_auc_score(np.isin(np.arange(len(Y)), rows), found.score) >= 0.97
+    assert any("adaptive" in text for text in found.not_covered)
+
+
 def test_a_patch_with_right_labels_is_found() -> None:
     images = X.copy()
     rows = np.random.default_rng(0).choice(np.flatnonzero(Y == TARGET), 30, replace=False)

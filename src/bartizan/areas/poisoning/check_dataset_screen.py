@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bartizan.engine.registry import check
@@ -21,9 +22,6 @@ SHOWN = 50
 
 MOST = 50_000
 """Most rows that are screened; of a larger set a sample, since all pairs are compared."""
-
-MOST_TEXTS = 20_000
-"""Most rows that are screened where they hold texts."""
 
 LEAST = 200
 """Fewest rows that are screened."""
@@ -51,13 +49,13 @@ def dataset_screen(job: Job, target: Dataset) -> Iterator[Finding]:
     them no screen of the set can see. What is not covered stands in the finding.
     """
     from bartizan.adapters.labelled_sets import read_labelled
-    from bartizan.areas.poisoning.deliveries import texts_of, without_sources
+    from bartizan.areas.poisoning.deliveries import readable_texts, texts_of, without_sources
     from bartizan.areas.poisoning.screening import screen
     from bartizan.methods.descriptors import of_set
 
     data = without_sources(read_labelled(job, target)).sample(MOST, job.seed)
     texts = texts_of(data.frame)
-    data = data if texts is None else data.sample(MOST_TEXTS, job.seed)
+    data = data if texts is None else _smaller(data, readable_texts(texts), job.seed)
     if data.labels is None or data.rows < LEAST or (data.labels < 0).any():
         raise InputError(
             f"holds {data.rows} rows, or rows without label", place=data.name, cure=f"declare {LEAST} rows or more, all labelled"
@@ -67,6 +65,14 @@ def dataset_screen(job: Job, target: Dataset) -> Iterator[Finding]:
     found = screen(of_set(data.images, data.frame), data.labels, images=data.images, texts=texts_of(data.frame), seed=job.seed)
     for threat, asset in about_of(job):
         yield _finding(job, (threat, asset), data, found)
+
+
+def _smaller(data: LabelledSet, most: int, seed: int) -> LabelledSet:
+    """A sample of a set that may be one already; rows keep their numbers in the file."""
+    part = data.sample(most, seed)
+    if data.numbers is None or part.numbers is None or part is data:
+        return part
+    return replace(part, numbers=data.numbers[part.numbers])
 
 
 def _verdict(found: Screen, threat: str) -> Verdict:
@@ -125,6 +131,8 @@ def _reasons(data: LabelledSet, found: Screen) -> Iterator[str]:
         )
     for label, looks, share in found.lopsided[:3]:
         yield f"{share:.1%} of {data.class_name(label)} look like {data.class_name(looks)}, and hardly any the other way."
+    for label, share in found.drawn[:3]:
+        yield f"{share:.1%} of {data.class_name(label)} look like other classes, beyond what other classes have."
     if found.outcome == "cannot tell":
         yield f"Neighbours tell the label only {found.agreement:.0%} better than the most frequent class does."
     if data.numbers is not None:

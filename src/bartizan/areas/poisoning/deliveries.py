@@ -13,6 +13,7 @@ from bartizan.adapters.files import local_path, shown
 from bartizan.adapters.labelled_sets import LabelledSet, of_frame
 from bartizan.adapters.tables import read_table
 from bartizan.areas.poisoning.source_signs import UNNAMED, source_column
+from bartizan.areas.poisoning.text_marks import MOST_WORDS
 from bartizan.model.errors import InputError, one_line
 from bartizan.model.findings import Job
 from bartizan.model.system import Dataset
@@ -21,7 +22,11 @@ MOST_FILES = 10_000
 """Most files of a folder that are read as one source each."""
 
 
+MOST_TEXTS = 20_000
+"""Most rows that are screened where they hold texts; fewer where these are long."""
+
 _WORDS_A_TEXT = 3
+_WORDS_READ = 1_000_000
 _TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 
 
@@ -93,3 +98,10 @@ def texts_of(frame: pd.DataFrame | None) -> list[str] | None:
         if float(text.head(2000).str.count(" ").median()) >= _WORDS_A_TEXT - 1 and text.nunique() >= 0.5 * len(text):
             found.append(text)
     return ["\n".join(parts) for parts in zip(*found, strict=True)] if found else None
+
+
+def readable_texts(texts: list[str]) -> int:
+    """How many rows of such texts can be screened in the time of a check: `MOST_TEXTS`, fewer where they are long."""
+    told = texts[:: max(1, len(texts) // 1000)]
+    words = sum(min(text.count(" ") + 1, MOST_WORDS) for text in told) / max(len(told), 1)
+    return max(1, min(MOST_TEXTS, int(_WORDS_READ / max(words, 1.0))))

@@ -28,6 +28,13 @@ LOPSIDED = 0.08
 Calibrated on clean sets: at most 0.048 over five draws each of MNIST, Fashion-MNIST and digits.
 """
 
+DRAWN = 0.07
+"""Share of a class's rows that look like other classes, whichever, beyond twice the traffic the other way, from which it is suspicious.
+
+Triggers that differ from row to row leave no mark, but their labels. At most 0.057 over three clean draws each of MNIST, Fashion-MNIST and
+digits, below zero with careless labels; 0.076 and more with triggers on 1.5 % of the rows.
+"""
+
 FALSE_ALARMS = "none in 210 classes of clean or carelessly labelled sets (MNIST, Fashion-MNIST, digits): at most 1.5 % of classes, at 95 %"
 """What the thresholds were calibrated on: 21 draws of ten classes each, no mark and no patch; printed by benchmarks/data/poisoning.py."""
 
@@ -48,6 +55,7 @@ class Screen:
     score: for each row how suspect it is, the greater the more, (n,)
     suspects: rows that bear a found mark or patch, the clearest first
     lopsided: (given label, looks like, share of the given class's rows)
+    drawn: (given label, share of its rows that look like any other class), beyond what other classes have
     agreement: share of rows whose neighbours carry their label, above chance
     spectral, clusters: of the activations, where they were given
     tokens: triggers in the texts, where they were given
@@ -60,6 +68,7 @@ class Screen:
     marks: tuple[Mark, ...]
     patches: tuple[Patch, ...]
     lopsided: tuple[tuple[int, int, float], ...]
+    drawn: tuple[tuple[int, float], ...]
     agreement: float
     spectral: Floats | None
     clusters: ActivationClusters | None
@@ -88,7 +97,7 @@ def screen(
     values = features if images is None else _values(images)
     marks = shared_marks(values, features, given, votes)
     patches = () if images is None else frequent_patches(images, given)
-    lopsided, agreement = _lopsided(votes, given), _agreement(votes, given)
+    (lopsided, drawn), agreement = _moved(votes, given), _agreement(votes, given)
     spectral = None if activations is None else spectral_score(activations, given)
     clusters = None if activations is None else activation_clusters(activations, given, seed=seed)
     tokens = None if texts is None else find_trigger_tokens(texts, given)
@@ -98,12 +107,12 @@ def screen(
         [np.zeros(0, np.int64), *(t.rows for t in triggers), *(p.rows for p in patches), *(m.bearers for m in strong)]
     )
     suspects = suspects[np.sort(np.unique(suspects, return_index=True)[1])]
-    doubtful = bool(lopsided) or (tokens is not None and bool(tokens.triggers))
+    doubtful = bool(lopsided or drawn) or (tokens is not None and bool(tokens.triggers))
     covered, not_covered = _coverage(images, tokens, agreement, activations is not None)
     return Screen(
         _outcome(bool(len(suspects)), doubtful, max(agreement, 0.0 if tokens is None else tokens.agreement)),
         _score(votes, suspects, spectral), suspects, votes, marks, patches,
-        lopsided, agreement, spectral, clusters, tokens, covered, not_covered,
+        lopsided, drawn, agreement, spectral, clusters, tokens, covered, not_covered,
     )  # fmt: skip
 
 
@@ -127,16 +136,23 @@ def _agreement(votes: Votes, given: npt.NDArray[np.int64]) -> float:
     return (float((votes.own > votes.other).mean()) - most) / (1.0 - most)
 
 
-def _lopsided(votes: Votes, given: npt.NDArray[np.int64]) -> tuple[tuple[int, int, float], ...]:
-    """Classes that get rows of one other class without giving as many: what flipping labels on purpose looks like."""
+def _moved(votes: Votes, given: npt.NDArray[np.int64]) -> tuple[tuple[tuple[int, int, float], ...], tuple[tuple[int, float], ...]]:
+    """Classes that get rows of one other class, or of all others together, without giving as many: what labels set on purpose look like."""
     classes = int(given.max()) + 1
     traffic = np.zeros((classes, classes))
-    moved = votes.score >= _MOVED
+    moved = (votes.score >= _MOVED) & (votes.suggested != given)
     np.add.at(traffic, (votes.suggested[moved], given[moved]), 1.0)
-    excess = traffic - 2.0 * traffic.T - 3.0 * np.sqrt(traffic.T + 1.0)
-    share = excess / np.maximum(np.bincount(given, minlength=classes), 1)
+    sizes = np.maximum(np.bincount(given, minlength=classes), 1)
+    share = _excess(traffic, traffic.T) / sizes
     pairs = np.argwhere(share >= LOPSIDED)
-    return tuple((int(t), int(s), float(share[s, t])) for s, t in pairs[np.argsort(-share[pairs[:, 0], pairs[:, 1]], kind="stable")])
+    pairs = pairs[np.argsort(-share[pairs[:, 0], pairs[:, 1]], kind="stable")]
+    pooled = _excess(traffic.sum(axis=0), traffic.sum(axis=1)) / sizes
+    drawn = np.flatnonzero(pooled >= DRAWN) if classes > 2 else np.zeros(0, np.int64)
+    return tuple((int(t), int(s), float(share[s, t])) for s, t in pairs), tuple((int(c), float(pooled[c])) for c in drawn)
+
+
+def _excess(got: Floats, gave: Floats) -> Floats:
+    return np.asarray(got - 2.0 * gave - 3.0 * np.sqrt(gave + 1.0))
 
 
 def _score(votes: Votes, suspects: npt.NDArray[np.int64], spectral: Floats | None) -> Floats:

@@ -35,14 +35,16 @@ _SHARED = 0.8
 _LOOKED_AT = 60
 _FIRST = 12
 _FIRST_AT_LEAST = 4
+_TRIED = 400
 _ALIKE = (2.0, 0.02)
 
 
 @dataclass(frozen=True)
 class TriggerToken:
-    """A mark that looks like a trigger: its `kind` and `name`, the `label` that it goes with, `rows` that bear it under that label, those
-    whose rest contradicts the label first; `contradicted` is their number, `elsewhere` how many texts of other labels bear it, `chance`
-    that of so many, corrected for all marks. `scattered`: the bearers have no subject of their own, as texts of a small topic have."""
+    """A mark that looks like a trigger: its `kind` and `name`, the `label` that it goes with, and the `rows` that bear it under that label,
+    those whose rest contradicts the label first. `contradicted` is their number (of 400 bearers at most), `elsewhere` how many texts of
+    other labels bear it, `chance` that of so many, corrected for all marks. `scattered`: the bearers have no subject of their own, as
+    texts of a small topic have."""
 
     kind: str
     name: str
@@ -142,13 +144,14 @@ def _judged(judge: _Judge, mark: TextMark, label: int, usual: float) -> TriggerT
     shared = _shared(judge, dealt[:_LOOKED_AT])
     if len(dealt) > _FIRST and judge.without(dealt[:_FIRST], shared).sum() < _FIRST_AT_LEAST:
         return None
-    flags = judge.without(rows, shared)
+    dealt, rest = dealt[:_TRIED], dealt[_TRIED:]
+    flags = judge.without(dealt, shared)
     count, elsewhere = int(flags.sum()), len(mark.rows) - len(rows)
-    if count < LEAST or count < elsewhere:
+    if count < LEAST or count * len(rows) < elsewhere * len(dealt):
         return None
     times, more = _EXCUSE
-    chance = at_least(count, [len(rows)], [min(times * usual + more, 0.5)])
-    ordered = np.concatenate([rows[flags], rows[~flags]])
+    chance = at_least(count, [len(dealt)], [min(times * usual + more, 0.5)])
+    ordered = np.concatenate([dealt[flags], rest, dealt[~flags]])
     return TriggerToken(mark.kind, mark.name, label, ordered, count, elsewhere, chance, scattered=True)
 
 
