@@ -26,7 +26,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Check a signed model, an evidence store or a bundle offline for tampering.",
     "seal": "Encrypt weights or data at rest.",
     "unseal": "Decrypt what was sealed, whole or not at all.",
-    "data": "Record what a data set holds, verify, compare and prove it; judge it by its schema.",
+    "data": "Record what a data set holds, verify, compare and prove it; read it by policy, judge it, purge rows with proof.",
     "scan": "Say what loading model files would do; also packages and code.",
     "convert": "Rewrite a model file as safetensors or skops.",
     "policy": "Allow the classes of a library in model files, derived from its files; diff and verify.",
