@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bartizan import pii
-from bartizan.areas.pii import markers, national, payment, scan
+from bartizan.areas.pii import markers, national, payment, scan, shapes
 from bartizan.areas.pii.checksums import luhn
 from bartizan.areas.pii.context import Ear, Phrases
 from bartizan.areas.pii.crew import Crew
 from bartizan.areas.pii.page import Page
 from bartizan.areas.pii.payment import BRANDS
-from bartizan.areas.pii.shapes import LONG, Shapes, cards
+from bartizan.areas.pii.shapes import Shapes
 
 # Numbers that issuers, registries and standards publish as examples or test values.
 PUBLISHED = [
@@ -217,13 +217,13 @@ def test_words_are_heard_alike_by_windows_and_by_the_page_and_never_missed(width
 @given(st.text(alphabet="0123456789 -./", max_size=60))
 def test_shapes_found_in_arrays_are_those_of_the_text(text: str) -> None:
     names = ("4 4 4 4", "3-2-4", "1 2 2 2 3 3 2", "16", "2.3.3", "8-1", "1-4-5-2-1", "9")
-    page, shapes = Page(text), Shapes(names)
+    page, known = Page(text), Shapes(names)
     if not len(page.runs.start):
         return
     gap = page.runs.start[1:] - page.runs.end[:-1]
     joined = (gap == 1) & np.isin(page.codes[page.runs.end[:-1]], list(b" -./"))
-    spans = shapes.spans(page.runs, joined)
-    found = {(start, end, shapes.names[shape]) for start, end, shape in zip(spans.start, spans.end, spans.shape, strict=True)}
+    spans = known.spans(page.runs, joined)
+    found = {(start, end, known.names[shape]) for start, end, shape in zip(spans.start, spans.end, spans.shape, strict=True)}
     expected = set()
     for chain in re.finditer(r"[0-9]+(?:[-./ ][0-9]+)*", page.flat):
         runs = list(re.finditer(r"[0-9]+", chain[0]))
@@ -240,9 +240,10 @@ def test_luhn_brands_and_accounts_in_arrays_agree_with_one_by_one() -> None:
     draw = random.Random(8)
     numbers = ["".join(draw.choices("0123456789", k=draw.randrange(12, 20))) for _ in range(3000)] + ["4111111111111111", "378282246310005"]
     page = Page("".join(f"{number} " for number in numbers))
-    holds, brand = cards(page.codes, page.runs.start, page.runs.end)
-    assert holds.tolist() == [luhn(number) for number in numbers]
-    assert [BRANDS[n - 1] if n else None for n in brand.tolist()] == [payment.issuer(n) if len(n) >= LONG else None for n in numbers]
+    start, end = page.runs.start, page.runs.end
+    assert shapes.luhn(page.codes, start, end).tolist() == [luhn(number) for number in numbers]
+    brand = payment.brands()[shapes.heads(page.codes, start), end - start].tolist()
+    assert [BRANDS[n - 1] if n else None for n in brand] == [payment.issuer(number) for number in numbers]
     accounts = ["".join(draw.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=2)) + "".join(draw.choices("0123456789", k=20)) for _ in range(2000)]
     accounts += [f"DE{98 - int(f'{bank}131400') % 97:02}{bank}" for bank in (draw.randrange(10**17, 10**18) for _ in range(300))]
     for step in (0, 4):

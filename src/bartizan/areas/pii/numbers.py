@@ -14,8 +14,8 @@ from bartizan.areas.pii import national, phones
 from bartizan.areas.pii.context import Ear, Phrases, Window
 from bartizan.areas.pii.hits import Hit
 from bartizan.areas.pii.page import ALNUM, Page, table
-from bartizan.areas.pii.payment import BRANDS, issuer
-from bartizan.areas.pii.shapes import JOINS, LONG, Shapes, Spans, cards, heads
+from bartizan.areas.pii.payment import BRANDS, LONG, brands, issuer
+from bartizan.areas.pii.shapes import JOINS, Shapes, Spans, heads, luhn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +51,6 @@ _STRONG = _those(lambda shape: any(rule.strong for rule in _RULES.get(shape, ())
 _PLAIN = _OF_CARDS & ~_OF_DATES & ~_OF_RULES
 _BRANDED = ("", *(f"range of {name} and Luhn digit" for name in BRANDS))
 _HEADED = _STRONG & _those(lambda shape: shape.isdigit() and all(rule.head for rule in _RULES.get(shape, ()) if rule.strong))
-_SHORT_CARDS = _OF_CARDS & _those(lambda shape: sum(map(int, re.findall("[0-9]+", shape))) < LONG)
 _FOLLOWED = np.ones((len(_SHAPES.names), 256), np.bool_)
 for _shape in np.flatnonzero(_STRONG).tolist():
     _tails = [rule.tail for rule in _RULES[_SHAPES.names[_shape]] if rule.strong]
@@ -128,11 +127,14 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> tuple[Spans, NDArray[np
         return spans, np.zeros(0, np.uint8), np.zeros(0, np.uint8)
     shape = spans.shape
     heard = np.zeros(len(shape), np.uint8)
-    asked = _OF_RULES[shape] | _OF_DATES[shape] | _SHORT_CARDS[shape]
+    brand = _brand(page, spans)
+    like_card = _OF_CARDS[shape]
+    asked = _OF_RULES[shape] | _OF_DATES[shape] | (like_card & (brand == 0))
     heard[asked] = page.heard(_EAR, spans.start[asked], _WINDOW)
-    luhn, brand = _as_cards(page, spans, _OF_CARDS[shape] & (~_SHORT_CARDS[shape] | ((heard & _CARD_SAID) > 0)))
-    asked = luhn & (brand == 0) & ~asked
-    heard[asked] = page.heard(_EAR, spans.start[asked], _WINDOW)
+    card = np.flatnonzero(like_card & ((brand > 0) | ((heard & _CARD_SAID) > 0)))
+    holds = luhn(codes, spans.start[card], spans.end[card])
+    heard[card[holds]] |= _LUHN
+    brand[card[~holds]] = 0
     sure = (_STRONG[shape] & _FOLLOWED[shape, codes[spans.end]]) | (brand > 0)
     headed = sure & _HEADED[shape] & (brand == 0)
     for kind in np.unique(shape[headed]).tolist():
@@ -140,8 +142,7 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> tuple[Spans, NDArray[np
         sure[such] = _heads_of(kind)[heads(codes, spans.start[such])]
     sure |= _OF_RULES[shape] & ((heard & _IDENTITY) > 0)
     sure |= _OF_DATES[shape] & ((heard & _BIRTH) > 0)
-    sure |= luhn & ((heard & _CARD_SAID) > 0)
-    heard |= np.where(luhn, _LUHN, 0).astype(np.uint8)
+    sure |= (heard & (_CARD_SAID | _LUHN)) == (_CARD_SAID | _LUHN)
     return spans.only(sure), heard[sure], brand[sure]
 
 
@@ -152,12 +153,12 @@ def _heads_of(shape: int) -> NDArray[np.bool_]:
     return np.array([any(test(f"{number:04}") for test in tests) for number in range(10_000)])
 
 
-def _as_cards(page: Page, spans: Spans, such: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """For each stretch of `such`: does its Luhn digit hold, and, where that is enough, the number of its brand plus one."""
-    luhn = np.zeros(len(spans.shape), np.bool_)
+def _brand(page: Page, spans: Spans) -> NDArray[np.uint8]:
+    """For each stretch the number in `BRANDS`, plus one, of whose card it is by its first digits; 0 for those that need a word too."""
     brand = np.zeros(len(spans.shape), np.uint8)
-    luhn[such], brand[such] = cards(page.codes, spans.start[such], spans.end[such])
-    return luhn, np.where(luhn, brand, 0).astype(np.uint8)
+    long = np.flatnonzero(_OF_CARDS[spans.shape] & (_SHAPES.digits[spans.shape] >= LONG))
+    brand[long] = brands()[heads(page.codes, spans.start[long]), _SHAPES.digits[spans.shape[long]]]
+    return brand
 
 
 def _judged(page: Page, shape: str, place: tuple[int, int], heard: int, brand: int) -> Hit | None:

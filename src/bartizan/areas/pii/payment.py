@@ -66,6 +66,8 @@ def issuer(digits: str) -> str | None:
     return None
 
 
+LONG = 15
+"""Digits from which a number in a card's range, with its Luhn digit, needs no word beside it."""
 BRANDS = tuple(dict.fromkeys(name for name, *_ in _RANGES))
 """The names of the brands."""
 
@@ -106,14 +108,15 @@ def iban_ends(codes: Codes, start: NDArray[np.intp], *, grouped: bool) -> NDArra
     known = np.flatnonzero(length)
     for top in range(0, len(known), _ROWS):
         rows = known[top : top + _ROWS]
-        holds = _mod_97(codes, start[rows], length[rows], grouped=grouped)
-        ends[rows[holds]] = (start + length + ((length - 1) // 4 if grouped else 0))[rows[holds]]
+        rows = rows[_mod_97(codes, start[rows], length[rows], grouped=grouped)]
+        ends[rows] = start[rows] + length[rows] + ((length[rows] - 1) // 4 if grouped else 0)
     return ends
 
 
 _ORDER = np.array([*range(4, max(IBAN_LENGTHS.values())), *range(4)])  # the first four count last
 _PLACES = _ORDER + _ORDER // 4
-_ROWS = 1 << 14
+_POWERS = np.array([pow(10, exponent, 97) for exponent in range(2 * len(_ORDER))], np.uint16)
+_ROWS = 1 << 12
 
 
 def _mod_97(codes: Codes, start: NDArray[np.intp], length: NDArray[np.intp], *, grouped: bool) -> NDArray[np.bool_]:
@@ -122,11 +125,10 @@ def _mod_97(codes: Codes, start: NDArray[np.intp], length: NDArray[np.intp], *, 
     inside = length[:, None] > _ORDER
     value = _VALUES[codes[np.minimum(start[:, None] + (_PLACES if grouped else _ORDER), last)]]
     holds = (~inside | (value < 36)).all(axis=1)
-    factor = np.where(value > 9, np.int16(100), np.int16(10))
-    factor[~inside], value[~inside] = 1, 0
-    rest = np.zeros(len(start), np.int16)
-    for i in range(len(_ORDER)):
-        rest = (rest * factor[:, i] + value[:, i]) % 97
+    value[~inside] = 0
+    width = inside * np.where(value > 9, np.uint8(2), np.uint8(1))  # a letter counts as two digits
+    behind = np.cumsum(width[:, ::-1], axis=1, dtype=np.uint8)[:, ::-1] - width
+    rest = (value * _POWERS[behind]).sum(axis=1, dtype=np.int32) % 97
     if grouped:
         between = np.arange(4, 40, 5)
         separators = codes[np.minimum(start[:, None] + between, last)]

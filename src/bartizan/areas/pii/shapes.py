@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bartizan.areas.pii.payment import brands
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,12 +21,10 @@ LONGEST = 7
 """Runs of the shape with most of them."""
 WIDEST = 24
 """More than the places of the longest payment card with its separators."""
-LONG = 15
-"""Digits from which a number in a card's range, with its Luhn digit, needs no word beside it."""
 _JOIN_CODES = np.zeros(256, np.int64)
 _JOIN_CODES[[ord(c) for c in JOINS]] = (1, 2, 3, 4)
 _SPACE = 1
-_ROWS = 1 << 14
+_ROWS = 1 << 12
 _DOUBLED = np.array((0, 2, 4, 6, 8, 1, 3, 5, 7, 9), np.uint8)
 
 
@@ -59,6 +55,8 @@ class Shapes:
     def __init__(self, shapes: Iterable[str]) -> None:
         digital = [shape for shape in shapes if re.fullmatch(r"[0-9]+(?:[-. /][0-9]+)*", shape)]
         self.names = sorted(digital, key=code)
+        self.digits = np.array([sum(map(int, re.findall("[0-9]+", shape))) for shape in self.names])
+        """How many digits each has."""
         self._codes = np.array([code(shape) for shape in self.names])
         self._heads = [self._beginnings(k) for k in range(LONGEST)]
 
@@ -106,13 +104,9 @@ def _among(ascending: NDArray[np.int64], asked: NDArray[np.int64]) -> tuple[NDAr
     return ascending[place] == asked, place
 
 
-def cards(codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """For each `[start, end)` of at most `WIDEST` places whose first four are digits: does the Luhn digit hold, and whose card is it?
-
-    The brand is its number in `payment.BRANDS` plus one, or 0 for what is shorter than `LONG` or in no range.
-    """
-    luhn = np.zeros(len(start), np.bool_)
-    brand = np.zeros(len(start), np.uint8)
+def luhn(codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Does the Luhn digit hold at each `[start, end)`, digits and separators of at most `WIDEST` places?"""
+    holds = np.zeros(len(start), np.bool_)
     for top in range(0, len(start), _ROWS):
         a, b = start[top : top + _ROWS], end[top : top + _ROWS]
         place = b[:, None] - 1 - np.arange(WIDEST)
@@ -121,9 +115,8 @@ def cards(codes: Codes, start: NDArray[np.intp], end: NDArray[np.intp]) -> tuple
         value[~digit] = 0
         size = np.cumsum(digit, axis=1, dtype=np.uint8)
         total = np.where(size & 1, value, _DOUBLED[value]).sum(axis=1, dtype=np.uint16)
-        luhn[top : top + _ROWS] = total % 10 == 0
-        brand[top : top + _ROWS] = np.where(size[:, -1] < LONG, 0, brands()[heads(codes, a), size[:, -1]])
-    return luhn, brand
+        holds[top : top + _ROWS] = total % 10 == 0
+    return holds
 
 
 def heads(codes: Codes, start: NDArray[np.intp]) -> NDArray[np.intp]:
