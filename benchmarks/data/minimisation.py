@@ -88,7 +88,7 @@ def told(title: str, kept: set[str], frame: pd.DataFrame, needed: list[set[str]]
 
 
 def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     import json
 
     with tempfile.TemporaryDirectory() as folder:
