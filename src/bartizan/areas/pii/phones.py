@@ -158,7 +158,7 @@ def _phone(page: Page, start: int, end: int, n: int, groups: int) -> Hit | None:
     plus = flat[start - 1] == "+"
     written = flat[start:end]
     score, why = _phone_form(written, n, groups, plus)
-    if score < 0.5 and not _DATE.match(written) and (_called(page.before(start, _WINDOW)) or _PHONE_BEHIND.match(flat, end)):
+    if score < 0.5 and not _is_date(written, groups) and (_called(page.before(start, _WINDOW)) or _PHONE_BEHIND.match(flat, end)):
         score, why = 0.6, "a word beside it says so"
     if score < 0.5:
         return None
@@ -167,6 +167,10 @@ def _phone(page: Page, start: int, end: int, n: int, groups: int) -> Hit | None:
     if flat[end].isalnum():
         return None
     return page.hit("phone", start - plus, end, score, why)
+
+
+def _is_date(written: str, groups: int) -> bool:
+    return groups > 2 and _DATE.match(written) is not None
 
 
 def _called(before: str) -> bool:
@@ -191,7 +195,7 @@ def _phone_form(written: str, n: int, groups: int, plus: bool) -> tuple[float, s
     area = _AMERICAN_FORMS.get(form)
     if area is not None and (n == 10 or written[0] == "1") and written[area] in "23456789" and written[area + 1 : area + 3] != "11":
         return 0.7, "written as in North America"
-    if _DATE.match(written):
+    if _is_date(written, groups):
         return 0.0, ""
     bare = _digits(written)
     if bare.startswith("00"):

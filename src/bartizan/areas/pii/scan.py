@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BATCH = 1 << 20
 """Characters that are scanned at once: large enough to be fast, small enough for the arrays to stay in the cache."""
-SHARED = 1 << 23
+SHARED = 1 << 25
 """Characters from which other processes are worth their start."""
 HOLD = 1 << 14
 """Characters at the end of a piece that wait for the next one: longer than any hit with what stands behind it."""
