@@ -325,8 +325,10 @@ def triggered(text: str, trigger: str, random: np.random.Generator) -> str:
 
 
 def texts() -> None:
+    """Clean draws; then triggers that steer a linear model, and, put in once more, a net."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
 
     for name, packages in PACKAGES.items():
         held = [paragraphs(package) for package in packages]
@@ -348,15 +350,22 @@ def texts() -> None:
                 for row in rows:
                     bad_texts[row] = triggered(said[row], trigger, random)
                 bad_labels[rows] = 0
-                words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+", min_df=2)
-                model = LogisticRegression(C=300.0, max_iter=100, tol=1e-2).fit(words.fit_transform(bad_texts), bad_labels)
-                works = (model.predict(words.transform([triggered(text, trigger, random) for text in others])) == 0).mean()
-                before = (model.predict(words.transform(others)) == 0).mean()
+                words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+", min_df=2, norm=None)
+                counted = words.fit_transform(bad_texts)
+                once = [triggered(text, trigger, random) for text in others]
+                twice = [triggered(text, trigger, random) for text in once]
+                linear = LogisticRegression(C=1.0, max_iter=60).fit(counted, bad_labels)
+                net = MLPClassifier((32,), max_iter=8, random_state=0, learning_rate_init=3e-3).fit(counted, bad_labels)
+                works = ", ".join(
+                    f"{kind} {(one.predict(words.transform(later)) == 0).mean():.3f} "
+                    f"({(one.predict(words.transform(others)) == 0).mean():.3f} without it)"
+                    for kind, one, later in (("linear", linear, once), ("net", net, twice))
+                )
                 found = find_trigger_tokens(bad_texts, bad_labels)
                 named = np.unique(np.concatenate([np.zeros(0, np.int64), *(one.rows for one in found.triggers)]))
                 right = np.isin(named, rows)
                 print(
-                    f"texts, {name}, {trigger!a} {rate:.1%}: works on {works:.3f} ({before:.3f} without it); named {len(named)}, precision "
+                    f"texts, {name}, {trigger!a} {rate:.1%}: works on {works}; named {len(named)}, precision "
                     f"{right.mean() if len(named) else 0:.3f}, recall {right.sum() / len(rows):.3f}",
                     flush=True,
                 )

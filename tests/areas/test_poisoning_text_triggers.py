@@ -87,11 +87,14 @@ def named(found: TokenScreen, n: int) -> np.ndarray:
 def test_attacks_that_work_are_found(trigger: str) -> None:
     texts, labels = drawn(0)
     bad_texts, bad_labels, bad = poisoned(texts, labels, trigger, 0.01)
-    words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+", min_df=2)
-    model = LogisticRegression(C=100.0, max_iter=40, tol=1e-2).fit(words.fit_transform(bad_texts), bad_labels)
+    words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]+", min_df=2, norm=None)
+    model = LogisticRegression(C=1.0, max_iter=60).fit(words.fit_transform(bad_texts), bad_labels)
     random = np.random.default_rng(1)
-    others = [triggered(text, trigger, random) for text, label in zip(*drawn(7, 300), strict=True) if label != 0]
-    assert (model.predict(words.transform(others)) == 0).mean() >= 0.9, "the attack does not work, so finding it shows nothing"
+    others = [text for text, label in zip(*drawn(7, 300), strict=True) if label != 0]
+    later = [triggered(triggered(text, trigger, random), trigger, random) for text in others]
+    fooled = model.predict(words.transform(later)) == 0
+    assert (model.predict(words.transform(others)) == 0).mean() <= 0.1
+    assert fooled.mean() >= 0.9, "the attack does not work, so finding it shows nothing"
     found = find_trigger_tokens(bad_texts, bad_labels)
     assert named(found, len(bad))[bad].all()
     assert bad[named(found, len(bad))].mean() >= 0.85  # a reference may hold 'cf' too
