@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bartizan import pii
 from bartizan.areas.pii import columns
-from bartizan.areas.pii.columns import ColumnScan, Found, column_words
+from bartizan.areas.pii.columns import ColumnScan, Found, column_words, scan_table
 from bartizan.areas.pii.distinct import SMALL, LargeNumbers, Sample, SmallNumbers
 
 NAMES = ("amount", "phone number", "credit card", "SSN", "passport", "password", "date of birth", "account", "Steuernummer", "id")
@@ -186,3 +186,19 @@ def test_a_sample_depends_on_the_values_alone_and_counts_them_exactly(values: li
     assert [(e.text, e.count) for e in one] == [(e.text, e.count) for e in other]
     assert all(entry.count == values.count(entry.text) for entry in one)
     assert not one.complete or one.estimate() == len(set(values))
+
+
+def test_a_yes_and_a_no_single_nobody_out_and_wordy_categories_are_no_free_text() -> None:
+    """The credit data says for each applicant whether there is a telephone, and how credits were paid in five phrases."""
+    history = ["existing credits paid back duly till now", "critical account, other credits existing", "delay in paying off in the past"]
+    table = {
+        "telephone": ["none", "yes, registered under the customers name"] * 60,
+        "phone": [f"none {n}" for n in range(120)],
+        "credit_history": history * 40,
+        "remarks": [f"{history[0]} said customer {n}" for n in range(120)],
+    }
+    found = scan_table(table)
+    assert not found["telephone"].personal
+    assert found["phone"].personal, "by its name"
+    assert not found["credit_history"].free_text
+    assert found["remarks"].free_text

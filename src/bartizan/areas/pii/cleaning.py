@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bartizan.areas.pii.columns import DIRECT, Column, column_words, scan_table
+from bartizan.areas.pii.columns import Column, column_words, scan_table
 from bartizan.areas.pii.groups import Likeness, likeness, mondrian
 from bartizan.areas.pii.masking import Masker, Names, finder_of
 from bartizan.areas.pii.pseudonyms import KEY_BYTES, Pseudonyms
@@ -104,7 +104,7 @@ def _chosen(column: Column) -> Action:
         return Action.PSEUDONYM
     if column.kinds:
         return Action.MASK
-    return Action.PSEUDONYM if column.named in DIRECT and column.named in _WHOLE_NAMES else Action.KEEP
+    return Action.PSEUDONYM if column.named_personal and column.named in _WHOLE_NAMES else Action.KEEP
 
 
 def quasi_identifiers(found: Mapping[str, Column]) -> tuple[str, ...]:

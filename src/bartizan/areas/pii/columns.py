@@ -72,6 +72,12 @@ _TEXTS = 32 << 20  # their characters, over all columns
 _SAMPLE = 2048  # different values by which their number is estimated: a standard error of 2 %
 
 
+_MANY = 20
+"""Rows from which two values are a yes and a no."""
+_REPEATED = 3
+"""How often the values of a column stand in it on average, from which a few wordy ones are categories."""
+
+
 class Found(msgspec.Struct, frozen=True):
     """How many `rows` and different `values` of a column hold a kind, and of how many values it is the `whole`, not a part.
 
@@ -112,8 +118,8 @@ class Column(msgspec.Struct, frozen=True):
 
     @property
     def named_personal(self) -> bool:
-        """Does its name say so?"""
-        return self.named in DIRECT
+        """Does its name say so? A column of two values in many rows, such as whether there is a telephone, singles nobody out."""
+        return self.named in DIRECT and not (self.values <= 2 and self.filled >= _MANY)
 
     @property
     def holds_names(self) -> bool:
@@ -124,8 +130,9 @@ class Column(msgspec.Struct, frozen=True):
 
     @property
     def free_text(self) -> bool:
-        """Are its values likely sentences: four words or more, and three or more different values?"""
-        return self.words >= 4 and self.values >= 3
+        """Are its values likely sentences: four words or more, and three or more different values that are not a few categories?"""
+        few = self.values <= max(50.0, 2.0 * self.filled**0.5)
+        return self.words >= 4 and self.values >= 3 and not (few and self.values * _REPEATED <= self.filled)
 
 
 def column_words(name: str) -> str:
