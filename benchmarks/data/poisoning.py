@@ -406,7 +406,7 @@ parts = [np.flatnonzero(labels == c) for c in range(10)]
 def reduced(part):
     return FastICA(10, max_iter=1000, tol=5e-3, random_state=0).fit_transform(hidden[part])
 groups = [KMeans(2, n_init=10, random_state=0).fit_predict(reduced(part)) for part in parts]
-clean, _ = ClusteringAnalyzer().analyze_by_relative_size(groups)[:2]
+clean, _ = ClusteringAnalyzer().analyze_by_size(groups)[:2]
 flags = np.zeros(len(labels))
 for part, verdict in zip(parts, clean):
     flags[part] = 1 - np.asarray(verdict)
@@ -422,7 +422,7 @@ print("ok")
 
 
 def peers() -> None:
-    """ART's spectral signatures (5 % expected, half more removed, its rule) and activation clustering by relative size, on the same net."""
+    """ART's spectral signatures (5 % expected, half more removed, its rule) and activation clustering by size, on the same net."""
     held = mnist()
     if held is None:
         return

@@ -79,7 +79,8 @@ def culprits(train: LastLayer, labels: npt.ArrayLike, tests: LastLayer, decided:
 
     Among rows of one label that a finished model has learnt, gradients differ next to nothing in the errors, and in the activations by what
     the whole class shares; so the class's median is taken off, and the score is the mean cosine with the suspicious rows. Rows count from
-    `FAR` robust deviations above the median on. Give several decisions that look alike: one alone says little (see the benchmark).
+    `FAR` robust deviations above the median on, which none reaches where culprits are more than a fifth of the class: then the order of
+    the scores is what is told. Give several decisions that look alike: one alone says little (see the benchmark).
     """
     given = np.asarray(labels, dtype=np.int64)
     rows = np.flatnonzero(given == decided)
