@@ -33,7 +33,7 @@ _WORDS = {shape: Phrases("|".join(sorted({rule.words for rule in rules}))) for s
 _SEPARATORS = {shape: {char for char in shape if char in JOINS} for shape in _RULES}
 _SHAPES = Shapes(_CARDS | _DATE_SHAPES | _RULES.keys())
 
-_IDENTITY, _BIRTH, _CARD_SAID, _LUHN = 1, 2, 4, 8
+_IDENTITY, _BIRTH, _CARD_SAID, _LUHN, _NO_RULE = 1, 2, 4, 8, 16
 _EAR = Ear(*((word for found in phrases.beginnings.values() for word in found) for phrases in (_IDENTITY_WORDS, _BIRTH_WORDS, _CARD_WORDS)))
 _WINDOW = 48
 _SILENCE = Window("")
@@ -51,6 +51,7 @@ _STRONG = _those(lambda shape: any(rule.strong for rule in _RULES.get(shape, ())
 _PLAIN = _OF_CARDS & ~_OF_DATES & ~_OF_RULES
 _BRANDED = ("", *(f"range of {name} and Luhn digit" for name in BRANDS))
 _HEADED = _STRONG & _those(lambda shape: shape.isdigit() and all(rule.head for rule in _RULES.get(shape, ()) if rule.strong))
+_ALL_HEADED = _HEADED & _those(lambda shape: all(rule.head for rule in _RULES.get(shape, ())))  # no rule holds without its head
 _FOLLOWED = np.ones((len(_SHAPES.names), 256), np.bool_)
 for _shape in np.flatnonzero(_STRONG).tolist():
     _tails = [rule.tail for rule in _RULES[_SHAPES.names[_shape]] if rule.strong]
@@ -83,7 +84,7 @@ def _shaped(page: Page, joined: NDArray[np.bool_]) -> Iterator[Hit]:
     alone = (spans.first > np.append(-1, np.maximum.accumulate(spans.last)[:-1])) & (
         np.append(spans.first[1:], len(page.codes)) > spans.last
     )
-    plain = alone & (brand > 0) & _PLAIN[spans.shape]
+    plain = alone & (brand > 0) & (_PLAIN[spans.shape] | ((heard & _NO_RULE) > 0))
     text, cards = page.text, spans.only(plain)
     for start, end, name in zip((cards.start - 1).tolist(), (cards.end - 1).tolist(), brand[plain].tolist(), strict=True):
         yield Hit("payment_card", start, end, text[start:end], 0.8, _BRANDED[name])
@@ -140,6 +141,9 @@ def _promising(page: Page, joined: NDArray[np.bool_]) -> tuple[Spans, NDArray[np
     for kind in np.unique(shape[headed]).tolist():
         such = np.flatnonzero(headed & (shape == kind))
         sure[such] = _heads_of(kind)[heads(codes, spans.start[such])]
+    for kind in np.unique(shape[(brand > 0) & _ALL_HEADED[shape]]).tolist():
+        such = np.flatnonzero((brand > 0) & (shape == kind))
+        heard[such[~_heads_of(kind)[heads(codes, spans.start[such])]]] = _LUHN | _NO_RULE
     sure |= _OF_RULES[shape] & ((heard & _IDENTITY) > 0)
     sure |= _OF_DATES[shape] & ((heard & _BIRTH) > 0)
     sure |= (heard & (_CARD_SAID | _LUHN)) == (_CARD_SAID | _LUHN)
