@@ -172,6 +172,29 @@ def test_the_line_of_progress() -> None:
     assert "MB/s" not in line(news._replace(size=0), 2.0)
 
 
+def test_a_scan_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bartizan.areas.provenance.passport.journal.LEAST_FILES", 0)
+    monkeypatch.setattr("bartizan.areas.provenance.passport.journal.FRESH", 0)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for n in range(3):
+        (folder / f"{n}.csv").write_text(rows(50 + n))
+    whole = scan(folder, Look(skip=ONLY_PASSING))
+
+    def stop(news: Progress) -> None:
+        if news.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan(folder, Look(skip=ONLY_PASSING), listener=stop)
+    told: list[Progress] = []
+    found = scan(folder, Look(skip=ONLY_PASSING), listener=told.append)
+    assert told[0].known > 0
+    assert found.lines == whole.lines
+    assert found.schemas == whole.schemas
+    assert found.details == whole.details
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, suffix: str) -> None:

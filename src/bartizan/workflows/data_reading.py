@@ -166,13 +166,15 @@ class _Parts:
         return found, "" if found else "there is no table with a row"
 
     def _again(self) -> tuple[Mapping[Path, Any], str]:
-        """The schema by a reading of its own, because an earlier run had read some of the files."""
-        from bartizan.areas.quality.schema_infer import infer
+        """The schemas by a reading of their own, because an earlier run had read some of the files."""
+        from bartizan.areas.quality.schema_profile import Profiler
 
-        try:
-            return {self._path.resolve(): infer(self._path)}, ""
-        except BartizanError as error:
-            return {}, str(error)
+        profiler = Profiler()
+        passport_room("recording").record(
+            self._path, at=now(), own=self._wanted.own, ignore=self._wanted.ignore, consumers=[profiler], broken=[]
+        )
+        found = profiler.schemas()
+        return found, "" if found else "there is no table with a row"
 
     def answered(self) -> dict[str, Answered]:
         """The answers by check; one that failed on the way is left to the check itself, one that took too long is not."""
