@@ -330,6 +330,7 @@ def texts() -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
 
+    warnings.simplefilter("ignore")  # neither model is trained to the end
     for name, packages in PACKAGES.items():
         held = [paragraphs(package) for package in packages]
         for seed in range(5):
