@@ -160,6 +160,7 @@ class _Work:
         self.every = list(range(len(question.matrix.names)))
         self.best = self.every
         self.found: dict[int, Importance] = {}
+        self.paired: set[int] = set()
         self.claim = Loss(0.0, 0.0)
         self._scores: dict[tuple[bool, tuple[int, ...]], Score] = {}
 
@@ -193,11 +194,12 @@ class _Work:
         return [place for place in gone if place not in self.found or most(self.found[place]) > self.margin]
 
     def order(self) -> tuple[list[int], list[int]]:
-        """Personal columns and the others, each with the least needed first."""
+        """Personal columns and the others, each with the least needed first; those that others tell too come last, as without them a model
+        changes more, so that a test of them fails sooner and would end the path."""
 
-        def worth(place: int) -> tuple[float, float]:
+        def worth(place: int) -> tuple[bool, float, float]:
             held = self.found.get(place)
-            return (held.alike.value, held.alone.value) if held is not None else (0.0, 0.0)
+            return (place in self.paired, *((held.alike.value, held.alone.value) if held is not None else (0.0, 0.0)))
 
         mine = [place for place in self.every if self.question.matrix.names[place] in self.personal]
         return sorted(mine, key=worth), sorted([place for place in self.every if place not in mine], key=worth)
@@ -316,6 +318,7 @@ class _Work:
 def _worked(work: _Work, label: str, model: Any) -> Minimised:
     question, watch = work.question, work.watch
     groups = clusters(likeness(question.matrix, work.seed))
+    work.paired = {place for place in work.every if int((groups == groups[place]).sum()) > 1}
     sure: list[int] = []
     losses: dict[int, Loss] = {}
     full = reached = None
