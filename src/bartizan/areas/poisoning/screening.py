@@ -43,6 +43,9 @@ _MOVED = 0.4
 UNTELLING = 0.6
 """Least share of rows whose neighbours carry their label, above the most frequent class, for votes to say anything."""
 
+WORDS_TELL = 0.75
+"""The same for words and the labels of texts: below, triggers that work were missed (topics as alike as those of numpy and scipy, 0.7)."""
+
 _LARGE = 4096
 
 
@@ -110,7 +113,7 @@ def screen(
     doubtful = bool(lopsided or drawn) or (tokens is not None and bool(tokens.triggers))
     covered, not_covered = _coverage(images, tokens, agreement, activations is not None)
     return Screen(
-        _outcome(bool(len(suspects)), doubtful, max(agreement, 0.0 if tokens is None else tokens.agreement)),
+        _outcome(bool(len(suspects)), doubtful, max(agreement, 1.0 if tokens is not None and tokens.agreement >= WORDS_TELL else 0.0)),
         _score(votes, suspects, spectral), suspects, votes, marks, patches,
         lopsided, drawn, agreement, spectral, clusters, tokens, covered, not_covered,
     )  # fmt: skip
@@ -178,7 +181,7 @@ def _coverage(
         seen.append("small patches at one place of the picture, with right labels too")
     else:
         unseen.append("triggers with right labels of any kind" if images is None else "small patches on pictures of this size")
-    if tokens is not None and tokens.agreement >= UNTELLING:
+    if tokens is not None and tokens.agreement >= WORDS_TELL:
         seen.append("words, phrases and strange characters that give texts of other classes their label")
         unseen.append("triggers in the style or the order of sentences")
     elif tokens is not None:
