@@ -36,6 +36,7 @@ from bartizan.areas.access.retraining import (
 from bartizan.methods.quick_learner import Goal, Matrix, folds_of, matrix_of
 from bartizan.methods.scores import Loss, Score, loss
 from bartizan.methods.single_columns import clusters, likeness, told_by
+from bartizan.methods.threads import one_thread
 from bartizan.model.errors import InputError
 
 LEAST_ROWS, LEAST_OF_CLASS = 200, 20
@@ -92,7 +93,8 @@ def minimise(
     if model is not None and not work.trainable():
         notes.append(f"{type(model).__name__} cannot be trained without some of its columns; a forest of random trees stands in for it")
         work.trainer = own
-    return _worked(work, label, model)
+    with one_thread():
+        return _worked(work, label, model)
 
 
 def _question(frame: pd.DataFrame, label: str, test: pd.DataFrame | None, seed: int) -> tuple[Question, int, list[str]]:

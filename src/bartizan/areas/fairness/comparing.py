@@ -24,6 +24,7 @@ from bartizan.areas.fairness.strata import MantelHaenszel, mantel_haenszel
 from bartizan.methods.groups import MISSING, candidates, favourable_labels, group_values
 from bartizan.methods.quick_learner import Matrix, Sort, folds_of, matrix_of
 from bartizan.methods.scores import auroc
+from bartizan.methods.threads import one_thread
 from bartizan.model.errors import InputError
 from bartizan.model.statistics import clopper_pearson, rate_difference
 
@@ -130,7 +131,8 @@ def label_bias(
         raise InputError(f"no group has {LEAST_OF_GROUP} labelled rows to compare", cure="give more rows, or other columns")
     places, left_out = _places(matrix, pairs, legitimate is not None, seed)
     work = _Comparing(matrix, good, confidence, len(pairs), seed, monotonic() + seconds)
-    compared = tuple(work.compare(pair, _without(matrix, places, pair), listener or (lambda _: None)) for pair in pairs)
+    with one_thread():
+        compared = tuple(work.compare(pair, _without(matrix, places, pair), listener or (lambda _: None)) for pair in pairs)
     if any(one.adjusted is None for one in compared):
         notes.append("not every comparison could be adjusted: the time ended, or features tell the group for certain")
     value = favourable or str(max(table[label].unique(), key=str))
