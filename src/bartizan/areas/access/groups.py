@@ -1,21 +1,20 @@
 """Figures over groups of rows, given only where a group is large enough, and where what is left out cannot be had by subtraction.
 
-A group is hidden where fewer than k of its rows hold a value, or where one row makes up nearly all of a sum (the dominance rule; Hundepool
-et al., Statistical Disclosure Control, 2012, ch. 4). Then more are hidden until, in every total over fewer of the same columns, the hidden
-rows together are at least k: so subtracting the figures that are shown from such a total says nothing about fewer than k rows.
+A group is hidden where fewer than k of its rows hold a value, or where one row makes up nearly all of a sum, and with it as many others as
+it takes that it cannot be had from totals over fewer of the same columns by subtraction (`hiding`).
 Not covered: totals over other columns or for another purpose, figures of several people or of two days put together, what somebody knows
 of other rows, a value that all rows of a group share.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from bartizan.areas.access.hiding import hidden_groups
 from bartizan.areas.access.tables import polars
 from bartizan.model.errors import InputError, UnknownName, one_line
 
@@ -23,9 +22,6 @@ MOST_COLUMNS = 3
 """Columns by which rows may be grouped at once."""
 
 MOST_GROUPS = 100_000
-
-DOMINANT = 0.9
-"""Share of a sum beyond which one row gives its value away."""
 
 
 class Measure(StrEnum):
@@ -69,7 +65,7 @@ def figures(frame: Any, by: Sequence[str], measures: Mapping[str, tuple[Measure,
     if len(table) > MOST_GROUPS:
         raise InputError(f"makes more than {MOST_GROUPS} groups", cure="group by fewer columns")
     table = table.sort(names) if by else table
-    hidden = _hidden(table, names, len(measured), smallest)
+    hidden = hidden_groups(table, [f"g{list(by).index(name)}" for name in sorted(by)], len(measured), smallest)
     shown = table.filter(~hidden)
     columns = [pl.col(f"g{n}").alias(name) for n, name in enumerate(by)] + [pl.col("rows")]
     columns += [_figure(kind, measured.index(column)).alias(name) for name, (kind, column) in measures.items()]
@@ -86,34 +82,6 @@ def _number(column: str) -> Any:
 def _figure(kind: Measure, n: int) -> Any:
     pl = polars()
     return {Measure.COUNT: pl.col(f"n{n}"), Measure.SUM: pl.col(f"s{n}"), Measure.MEAN: pl.col(f"s{n}") / pl.col(f"n{n}")}[kind]
-
-
-def _hidden(table: Any, names: list[str], measured: int, smallest: int) -> Any:
-    """Which groups are hidden: too small, dominated by one row, or needed to hide another."""
-    pl = polars()
-    sizes = ["rows", *(f"n{n}" for n in range(measured))]
-    small = pl.any_horizontal(*(pl.col(size) < smallest for size in sizes))
-    ruled = [(pl.col(f"x{n}") > DOMINANT * pl.col(f"a{n}")) & (pl.col(f"a{n}") > 0) for n in range(measured)]
-    hidden = table.select(pl.any_horizontal(small, *ruled).alias("hidden"))["hidden"]
-    subsets = [list(part) for size in range(len(names)) for part in itertools.combinations(names, size)]
-    changed = True
-    while changed and names:
-        changed = False
-        for part in subsets:
-            more = _completing(table.with_columns(hidden=hidden), part, sizes, smallest)
-            if more.any():
-                hidden, changed = hidden | more, True
-    return hidden
-
-
-def _completing(table: Any, part: list[str], sizes: list[str], smallest: int) -> Any:
-    """In each total over `part` whose hidden rows are too few, the smallest group that is still shown."""
-    pl = polars()
-    within = part or [pl.lit(0)]
-    few = pl.any_horizontal(*((pl.col(size) * pl.col("hidden")).sum().over(within) < smallest for size in sizes))
-    wanting = few & pl.col("hidden").any().over(within) & ~pl.col("hidden")
-    order = pl.when(wanting).then(pl.col("rows")).otherwise(None).rank("ordinal").over(within)
-    return table.select((wanting & (order == 1)).fill_null(False).alias("more"))["more"]
 
 
 def measure(kind: str) -> Measure:
