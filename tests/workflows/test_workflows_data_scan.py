@@ -218,3 +218,62 @@ def test_checks_that_ask_a_model_have_no_place_beside_data(tmp_path: Path) -> No
     assert {line.area for line in found.lines} <= set(dataset_passport.DUTIES)
     assert any(line.check == "quality.split_leakage" and line.verdict is not None for line in found.lines)
     assert not any(line.check == "access.minimisation" for line in found.lines)
+
+
+def test_a_label_that_no_table_has_is_an_error_with_the_nearest_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text(rows())
+    assert run(["scan", "data", str(tmp_path / "t.csv"), "--label", "stat"]) == 2
+    assert "unknown column 'stat'; did you mean 'state'?" in capsys.readouterr().err
+    with pytest.raises(InputError, match="known: age, email, id, state"):
+        scan(tmp_path / "t.csv", Look(label="creditability", skip=EXPENSIVE))
+
+
+def test_checks_that_take_no_folder_look_at_each_table_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "a.csv").write_text(rows())
+    (folder / "b.csv").write_text("x,y\n" + "".join(f"{i},\n" for i in range(50)))
+    (folder / "README.md").write_text("Two tables.\n")
+    found = scan(folder, Look(skip=("poisoning", "access", "quality.near_duplicates", "quality.outliers")))
+    said = {line.title: line.verdict for line in lines(found, "quality.completeness")}
+    assert said == {"nothing is missing in d/a.csv": Verdict.PASS, "1 of 2 columns of d/b.csv hold hardly a value": Verdict.FAIL}
+    (personal,) = lines(found, "pii.personal_data")
+    assert "bartizan harden anonymise d/a.csv -o" in personal.remedy
+
+
+def test_what_would_need_labels_is_said_where_none_are_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(rows())
+    (line,) = lines(scan(tmp_path / "t.csv", Look(skip=EXPENSIVE[:-1])), "quality.label_errors")
+    assert (line.verdict, line.title) == (None, "not covered: it needs the labels; name their column with --label")
+
+
+def test_folders_of_pictures_are_their_labels(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for i in range(120):
+        (tmp_path / "png" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        image.new("L", (8, 8), (i % 2) * 200 + i // 4).save(tmp_path / "png" / "ab"[i % 2] / f"{i}.png")
+    found = scan(tmp_path / "png", Look(skip=("poisoning", "access", "quality.near_duplicates", "quality.outliers")))
+    (line,) = lines(found, "quality.label_errors")
+    assert line.verdict is Verdict.PASS
+
+
+def test_parameters_of_checks_are_set_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text(rows())
+    found = scan(tmp_path / "t.csv", Look(skip=EXPENSIVE, parameters=("quality.representation.groups=state",)))
+    (line,) = lines(found, "quality.representation")
+    assert "groups of state" in line.title
+    for wrong, said in (("quality.representation.group=x", "did you mean 'groups'?"), ("quality.representatio.groups=x", "did you mean"),
+                        ("quality.completeness.least_rows=few", "of type integer"), ("groups", "is not CHECK.NAME=VALUE")):  # fmt: skip
+        assert run(["scan", "data", str(tmp_path / "t.csv"), "--set", wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_answers_say_whole_what_they_rest_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{i},\n" for i in range(50)))
+    skipped = [word for name in EXPENSIVE for word in ("--skip", name)]
+    assert run(["scan", "data", str(tmp_path / "t.csv"), *skipped]) == 1
+    out = capsys.readouterr().out
+    assert "…" not in out.replace("content", "").split("completeness")[1]
+    assert max(map(len, out.splitlines()[3:])) <= 80
+    assert "quality.completeness: y has no value at all." in out

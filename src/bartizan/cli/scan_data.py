@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bartizan.cli.data_progress import progress, told
 from bartizan.cli.options import NewFile, format_option, write
-from bartizan.cli.show import json_text, paint, table
+from bartizan.cli.show import json_text, paint, table, terminal_width
+from bartizan.model.errors import one_line
 
 if TYPE_CHECKING:
     from bartizan.workflows.dataset_passport import DataScan, Line
@@ -25,6 +27,10 @@ COLUMNS = 30
 @click.option("--schema", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Judge it by this schema.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=600.0, show_default=True, help="The most that one check may take.")
 @click.option("--skip", multiple=True, metavar="CHECK", help="Leave out a check, or an area; repeatable.")
+@click.option(
+    "--set", "parameters", multiple=True, metavar="CHECK.NAME=VALUE",
+    help="A parameter of a check, such as quality.representation.groups=sex,age; repeatable.",
+)  # fmt: skip
 @click.option("--html", type=NewFile(), help="Also write a page with pictures of what was found.")
 @click.option("-o", "--output", type=NewFile(), help="Write the result to a file.")
 @click.option("--fresh", is_flag=True, help="Forget what a run that was stopped had read.")
@@ -53,20 +59,28 @@ def _table(found: DataScan) -> str:
         made = found.passport
         rows = f"{made.content.rows:,} rows, {made.content.columns} columns"
         parts.append(f"{made.name}: {made.files.count} files, {made.files.size:,} bytes, {rows}\ncontent {made.content.root}")
-        first = next((file for file in found.details.files if file.columns), None)
+        held = [file for file in found.details.files if file.columns]
+        first = next((file for file in held if file.format != "text"), held[0] if held else None)
         if first is not None:
             profile = [(c.name, c.type, c.nulls, _number(c.mean), _number(c.deviation)) for c in first.columns[:COLUMNS]]
-            parts.append(table(("column", "type", "empty", "mean", "deviation"), profile))
+            of = f"{one_line(first.name)}\n" if found.details.files[1:] else ""
+            parts.append(of + table(("column", "type", "empty", "mean", "deviation"), profile))
             if len(first.columns) > COLUMNS:
                 parts.append(f"and {len(first.columns) - COLUMNS} columns more: --format json")
     answers = [(line.area, line.check.partition(".")[2] or line.check, line.verdict or "-", line.title) for line in found.lines]
-    parts.append(table(("area", "check", "verdict", "what was found"), answers))
-    remedies = [f"  {line.check}: {line.remedy}" for line in found.lines if line.remedy and str(line.verdict) in ("fail", "inconclusive")]
-    parts += ["\n".join(["what to do:", *remedies])] if remedies else []
+    parts.append(table(("area", "check", "verdict", "what was found"), answers, wrapped=True))
+    parts += [_advice(line) for line in found.lines if line.remedy and str(line.verdict) in ("fail", "inconclusive")]
     failed = sum(1 for line in found.lines if str(line.verdict) == "fail")
-    open_ones = sum(1 for line in found.lines if line.verdict is None)
+    open_ones = sum(1 for line in found.lines if str(line.verdict) in ("inconclusive", "None"))
     parts.append(f"{paint('fail') if failed else 'nothing failed'}: {failed} checks failed, {open_ones} answers are missing or not judged")
     return "\n\n".join(parts)
+
+
+def _advice(line: Line) -> str:
+    """What an answer rests on, and what to do."""
+    said = [(f"{line.check}: ", line.why), ("  what to do: ", line.remedy)]
+    columns = terminal_width()
+    return "\n".join(fill(lead + one_line(text, 1200), columns, subsequent_indent="  ") for lead, text in said if text)
 
 
 def _number(value: float | None) -> str:

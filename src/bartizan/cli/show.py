@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -51,19 +52,31 @@ def fit(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, columns: int | None = None) -> str:
-    """A plain table as wide as the terminal allows; the widest columns give way first."""
+def terminal_width() -> int:
+    """Columns of the terminal, 140 where there is none, 60 at least."""
+    return max(60, shutil.get_terminal_size((140, 24)).columns)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, columns: int | None = None, wrapped: bool = False) -> str:
+    """A plain table as wide as the terminal allows; the widest columns give way first. What does not fit is cut; in the last column it
+    goes on in the next line where `wrapped`."""
     cells = [[one_line(str(c), 300) for c in row] for row in rows]
     sizes = [max(width(head), *(width(row[i]) for row in cells)) if cells else width(head) for i, head in enumerate(heads)]
-    room = (columns or max(60, shutil.get_terminal_size((140, 24)).columns)) - 2 * (len(heads) - 1)
+    room = (columns or terminal_width()) - 2 * (len(heads) - 1)
     while sum(sizes) > room and max(sizes) > 12:
         widest = sizes.index(max(sizes))
         sizes[widest] -= min(sum(sizes) - room, max(1, sizes[widest] - 12))
     lines = ["  ".join(click.style(fit(head, size), bold=True) for head, size in zip(heads, sizes, strict=True)).rstrip()]
-    for row in cells:
+    for row in [part for whole in cells for part in (_folded(whole, sizes[-1]) if wrapped else [whole])]:
         shown = [fit(cell, size) for cell, size in zip(row, sizes, strict=True)]
         lines.append("  ".join(s.replace(s.strip(), paint(s.strip()), 1) if s.strip() in COLOURS else s for s in shown).rstrip())
     return "\n".join(lines)
+
+
+def _folded(row: Sequence[str], size: int) -> list[list[str]]:
+    """`row` with as many lines as its last cell takes."""
+    first, *rest = textwrap.wrap(row[-1], max(size, 12)) or [""]
+    return [[*row[:-1], first], *([*[""] * (len(row) - 1), line] for line in rest)]
 
 
 def json_text(value: object) -> str:

@@ -102,7 +102,7 @@ def _finding(job: Job, target: Dataset, about: tuple[str, str], maps: Mapping[st
         severity=_severity(target, [column for _, column in found]) if failed else Severity.INFO,
         title=_title(target, found, open_ones, verdict),
         why=" ".join(_reasons(target, maps, (found, open_ones), skipped)),
-        remedy="" if verdict is Verdict.PASS else _remedy(verdict, target, open_ones, names),
+        remedy="" if verdict is Verdict.PASS else _remedy(verdict, _to_clean(target, maps, found), open_ones, names),
         measures=tuple(_measures(job, found, (rows, columns), tolerance)),
         needed=sum(column.reading.of - column.reading.values for column in open_ones if column.reading) or None,
         places=tuple(sorted({Place(file) for file, _ in found}))[:20],
@@ -133,7 +133,7 @@ def _title(target: Dataset, found: list[tuple[str, Column]], open_ones: list[Col
             end = "; whether its free text holds names is open"
         return f"No identifying detail found in {target.id}" + (end if open_ones else "")
     kinds = sorted({kind for _, column in found for kind in _kinds(column)})
-    more = f" and {len(kinds) - 4} more kinds" if len(kinds) > 4 else ""
+    more = f" and {len(kinds) - 4} more kind{'s' * (len(kinds) > 5)}" if len(kinds) > 4 else ""
     return f"{len(found)} column{'s' * (len(found) > 1)} of {target.id} hold{'s' * (len(found) == 1)} {', '.join(kinds[:4])}{more}"
 
 
@@ -152,7 +152,7 @@ def _reasons(target: Dataset, maps: Mapping[str, Mapping[str, Column]],
         parts += (
             [f"names of persons in {column.reading.sure} of {column.reading.values} texts"] if column.holds_names and column.reading else []
         )
-        yield f"{column.name}: {', '.join(parts) if parts else f'{column.named} by its name'}."
+        yield f"{column.name or 'the lines'}: {', '.join(parts) if parts else f'{column.named} by its name'}."
     if found and target.subjects is not None and not {Subject.PERSON, Subject.CHILD} & set(target.subjects):
         yield "The manifest says that this data is not about persons."
     if any(kind.startswith("secret.") or kind == "url_with_credentials" for _, column in found for kind in column.kinds):
@@ -194,10 +194,17 @@ def _severity(target: Dataset, columns: list[Column]) -> Severity:
     return Severity.HIGH if undeclared or kinds - {"ip_address", "email"} else Severity.MEDIUM
 
 
-def _remedy(verdict: Verdict, target: Dataset, open_ones: list[Column], names: str) -> str:
+def _to_clean(target: Dataset, maps: Mapping[str, Mapping[str, Column]], found: list[tuple[str, Column]]) -> tuple[str, int]:
+    """The first file that is to be cleaned, and how many more: those with something in them, else those with open questions."""
+    named = [file for file, _ in found] or [f for f, held in maps.items() if any(unsettled(column) for column in held.values())]
+    files = list(dict.fromkeys(named))
+    return (str(target.uri), 0) if len(maps) < 2 or not files else (files[0], len(files) - 1)
+
+
+def _remedy(verdict: Verdict, files: tuple[str, int], open_ones: list[Column], names: str) -> str:
     from bartizan.areas.pii.names import missing
 
-    clean = f"bartizan harden anonymise {target.uri} -o a-new-file"
+    clean = f"bartizan harden anonymise {files[0]} -o a-new-file" + (f" (and {files[1]} files more, each by itself)" if files[1] else "")
     if verdict is not Verdict.INCONCLUSIVE:
         return f"Leave out what the task does not need: {clean}; replace every key that was found."
     if any(column.reading is None for column in open_ones):

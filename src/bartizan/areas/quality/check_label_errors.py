@@ -87,7 +87,7 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, found: LabelEr
     return Finding(
         check=job.check, asset=about[1], threat=about[0], verdict=verdict,
         severity=Severity.MEDIUM if verdict is Verdict.FAIL else Severity.INFO,
-        title=f"{k} of {n} labels of {data.name} are probably wrong",
+        title=_title(data.name, k, n, verdict),
         why=" ".join(_reasons(data, found, agreement)),
         remedy=_remedy(verdict),
         measures=measures,
@@ -97,17 +97,23 @@ def _finding(job: Job, about: tuple[str, str], data: LabelledSet, found: LabelEr
     )  # fmt: skip
 
 
+def _title(name: str, k: int, n: int, verdict: Verdict) -> str:
+    if verdict is Verdict.INCONCLUSIVE:
+        return f"neighbours say too little about the labels of {name} to judge single ones"
+    return f"{k} of {n} labels of {name} are probably wrong"
+
+
 def _reasons(data: LabelledSet, found: LabelErrors, agreement: float) -> Iterator[str]:
     import numpy as np
 
     assert data.labels is not None
     if agreement < UNTELLING:
-        yield f"Neighbours tell the label only {agreement:.0%} better than the most frequent class does: too little to judge single labels."
+        yield f"Neighbours tell the label only {agreement:.0%} better than the most frequent class does."
     if found.flagged.any():
         pairs, counts = np.unique(np.stack([data.labels, found.suggested])[:, found.flagged], axis=1, return_counts=True)
         best = np.argsort(-counts, kind="stable")[:3]
         named = (f"{data.class_name(int(pairs[0, i]))} for {data.class_name(int(pairs[1, i]))} ({counts[i]})" for i in best)
-        yield f"Most frequent: {', '.join(named)}."
+        yield f"{int(found.flagged.sum())} of {data.rows} labels are contradicted, most often {', '.join(named)}."
     yield "An error that the rows around it share is not seen, and a rare but right row can be named: look before you change a label."
 
 
