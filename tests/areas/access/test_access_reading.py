@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ RAW_SQL = [
     "EXPORT DATABASE '{folder}/out'",
     "SELECT * FROM duckdb_tables()",
     "SELECT * FROM duckdb_columns()",
+    "WITH a AS (WITH duckdb_columns AS (SELECT 1) SELECT 1) SELECT * FROM duckdb_columns",
     "SELECT * FROM information_schema.columns",
     "SELECT * FROM pg_catalog.pg_tables",
     "SELECT * FROM query('SELECT 1')",
@@ -341,6 +343,22 @@ def test_every_answer_is_on_record(data: Path) -> None:
     assert verify_store(data.parent, key).ok
 
 
+def test_every_refusal_is_on_record(data: Path) -> None:
+    with open(data, "alice", "training", key=KEY) as alice:
+        asks: list[Callable[[], object]] = [
+            lambda: alice.frame(["born", "secret"]),
+            lambda: next(alice.batches(["secret"])),
+            lambda: alice.sql("SELECT 1; SELECT 2"),
+            lambda: alice.aggregate([], {"m": ("mean", "ssn")}),
+            lambda: alice.aggregate(["secret"], {}),
+        ]
+        for ask in asks:
+            with pytest.raises(BartizanError):
+                ask()
+    with Store.open(data.parent / ".bartizan") as store:
+        assert [access.act for access in store.accesses("alice")].count("refused") == 5
+
+
 def test_what_cannot_be_recorded_is_not_given(data: Path) -> None:
     with open(data, "alice", "training", key=KEY) as alice:
         alice._journal._store._connection.execute("DROP TABLE entries")
@@ -443,6 +461,7 @@ def test_rules_that_would_exhaust_the_parser_are_refused(tmp_path: Path, depth: 
 
 AT_THE_LIMIT = """
 import sys
+import time
 from pathlib import Path
 from bartizan.areas.access.reading import open
 from bartizan.model.errors import BartizanError
@@ -476,6 +495,11 @@ def test_limits_of_a_query(alice: Reader) -> None:
         alice.sql("SELECT count(*) FROM range(100000000000) a, range(100000) b", Limits(seconds=0.2))
     with pytest.raises(Refused, match="larger than 8 MiB"):
         alice.sql("SELECT * FROM range(100000000)", Limits(memory=8))
+    begun = time.monotonic()
+    for text in ("SELECT repeat('x', 4000000000)", "SELECT levenshtein(repeat('a', 200000), repeat('b', 200000))"):
+        with pytest.raises(BartizanError, match=r"Out of Memory|longer than 1 s"):  # neither is one vector that DuckDB's limits end
+            alice.sql(text, Limits(seconds=1, memory=128))
+    assert time.monotonic() - begun < 20
     with pytest.raises(InputError, match="longer than"):
         alice.sql("SELECT 1" + " " * 70_000)
     with pytest.raises(BartizanError):

@@ -1,8 +1,8 @@
 """SQL over what somebody sees, in a database that holds nothing else and reaches nothing else.
 
-Two walls. The text is read as a tree by DuckDB's own parser and refused unless it is one SELECT over the given
-table, its own common tables and a few functions that make rows. Then it is answered in a new database in memory that holds the masked table
-alone, has no way to files, network, extensions or the variables of this program, and whose settings are locked.
+Two walls. The text is read as a tree by DuckDB's own parser and refused unless it is one SELECT over the given table, its own common
+tables and a few functions that make rows. Then it is answered in a process of its own (`answering`), in a new database in memory that holds
+the masked table alone, has no way to files, network, extensions or the variables of this program, and whose settings are locked.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import msgspec
 
+from bartizan.areas.access.answering import answered
 from bartizan.model.errors import InputError, MissingExtra, Refused, UnknownName, one_line
 
 LONGEST = 64 * 1024
@@ -67,32 +69,64 @@ class Query:
     def answer(self, table: Any, limits: Limits) -> Any:
         """The answer as a Polars DataFrame; `table` holds at least `columns`, masked and filtered. Raises `InputError`, `Refused`."""
         import polars as pl
+        import pyarrow as pa
 
-        duckdb = _duckdb()
-        connection = sealed(limits)
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            connection.interrupt()
-
-        timer = threading.Timer(limits.seconds, stop)
+        _duckdb()
+        found = answered(self.text, self.name, table.to_arrow(), limits.seconds, limits.memory, limits.threads)
         try:
-            connection.register(self.name, table.to_arrow())
-            lock(connection)
-            timer.start()
-            return _bounded(connection.sql(self.text), limits)
+            answer = pl.from_arrow(pa.ipc.open_stream(found).read_all())
         except pl.exceptions.PolarsError as error:
             raise InputError(f"the answer holds what no DataFrame does ({type(error).__name__})", cure="cast it to VARCHAR") from None
-        except (duckdb.Error, OSError, ValueError, TypeError) as error:  # pyarrow passes on what happens in a stream as these
-            if late.is_set():
-                raise Refused(f"the query took longer than {limits.seconds:g} s") from None
-            first = str(error).split("\n", 1)[0]
-            raise InputError(f"the query fails: {one_line(first, 300)}") from None
-        finally:
-            timer.cancel()
-            timer.join()
-            connection.close()
+        return answer
+
+
+def stream(text: str, name: str, table: Any, limits: Limits) -> tuple[Any, Iterator[Any]]:
+    """The schema and the batches of the answer to `text` over the Arrow `table`. Raises `InputError`, `Refused`, the iterator too."""
+    connection = sealed(limits)
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        connection.interrupt()
+
+    timer = threading.Timer(limits.seconds, stop)
+    timer.daemon = True
+    with _said(late, limits):
+        connection.register(name, table)
+        lock(connection)
+        timer.start()
+        result = connection.sql(text)
+        reader = result.to_arrow_reader(65_536) if hasattr(result, "to_arrow_reader") else result.fetch_arrow_reader(65_536)
+    foreign = [field for field in reader.schema if any(kind in str(field.type) for kind in _FOREIGN)]
+    if foreign:
+        raise InputError(f"'{one_line(foreign[0].name, 60)}' holds {one_line(str(foreign[0].type), 60)}", cure="cast it to VARCHAR")
+    names = _unique(reader.schema.names)
+
+    def batches() -> Iterator[Any]:
+        size = 0
+        with _said(late, limits):
+            for batch in reader:
+                size += batch.nbytes
+                if size > limits.memory * 2**20:
+                    raise Refused(f"the answer is larger than {limits.memory} MiB")
+                yield batch.rename_columns(names)
+        timer.cancel()
+        connection.close()
+
+    return reader.schema.empty_table().rename_columns(names).schema, batches()
+
+
+@contextmanager
+def _said(late: threading.Event, limits: Limits) -> Iterator[None]:
+    """What the database says, in one line."""
+    duckdb = _duckdb()
+    try:
+        yield
+    except (duckdb.Error, OSError, ValueError, TypeError) as error:  # pyarrow passes on what happens in a stream as these
+        if late.is_set():
+            raise Refused(f"the query took longer than {limits.seconds:g} s") from None
+        first = str(error).split("\n", 1)[0]
+        raise InputError(f"the query fails: {one_line(first, 300)}") from None
 
 
 def sealed(limits: Limits) -> Any:
@@ -103,24 +137,6 @@ def sealed(limits: Limits) -> Any:
 def lock(connection: Any) -> None:
     """No setting of this database can be changed any more."""
     connection.execute("SET lock_configuration = true")
-
-
-def _bounded(result: Any, limits: Limits) -> Any:
-    """The whole result as a DataFrame, as long as it fits the limit."""
-    import polars as pl
-
-    reader = result.to_arrow_reader(65_536) if hasattr(result, "to_arrow_reader") else result.fetch_arrow_reader(65_536)
-    foreign = [field for field in reader.schema if any(kind in str(field.type) for kind in _FOREIGN)]
-    if foreign:
-        raise InputError(f"'{one_line(foreign[0].name, 60)}' holds {one_line(str(foreign[0].type), 60)}", cure="cast it to VARCHAR")
-    names = _unique(reader.schema.names)
-    batches, size = [pl.DataFrame(reader.schema.empty_table().rename_columns(names))], 0
-    for batch in reader:
-        size += batch.nbytes
-        if size > limits.memory * 2**20:
-            raise Refused(f"the answer is larger than {limits.memory} MiB")
-        batches.append(pl.DataFrame(batch.rename_columns(names)))
-    return pl.concat(batches)
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -162,6 +178,13 @@ def _parser() -> Any:
     return connection
 
 
+@cache
+def _catalogue() -> frozenset[str]:
+    """The views that every database has, which tell of it."""
+    with _parser().cursor() as cursor:
+        return frozenset(name.casefold() for (name,) in cursor.execute("SELECT view_name FROM duckdb_views() WHERE internal").fetchall())
+
+
 def _dicts(tree: Any) -> Iterator[dict[str, Any]]:
     open_ones = [tree]
     while open_ones:
@@ -176,6 +199,7 @@ def _dicts(tree: Any) -> Iterator[dict[str, Any]]:
 def _check(nodes: list[dict[str, Any]], name: str) -> None:
     own = {str(entry.get("key", "")).casefold() for node in nodes for entry in node.get("map", ()) if isinstance(entry, dict)}
     own |= {str(node.get("cte_name", "")).casefold() for node in nodes}
+    own -= _catalogue()  # a common table of such a name counts in its own part of the query alone
     for node in nodes:
         kind = node.get("type")
         if "class" in node or not isinstance(kind, str) or "literal" in node or "id" in node or kind.endswith("_TYPE_INFO"):

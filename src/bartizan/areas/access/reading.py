@@ -11,6 +11,7 @@ import datetime as dt
 import json
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -142,15 +143,17 @@ class Reader:
 
         Not a LazyFrame: the filter of a caller would be run before ours, over rows that are not seen.
         """
-        names = self._names(columns)
-        found = self._collected(self._scan(names))
+        with self._refusals():
+            names = self._names(columns)
+            found = self._collected(self._scan(names))
         self._journal.given("frame", json.dumps(names), self._view, names, (), len(found))
         return found
 
     def batches(self, columns: Sequence[str] | None = None, *, rows: int = 65_536) -> Iterator[Any]:
         """The same in DataFrames of about `rows` rows, at least one, in constant memory. Recorded when it begins, and when it ends with the
         number of rows."""
-        names = self._names(columns)
+        with self._refusals():
+            names = self._names(columns)
         self._journal.given("batches", json.dumps(names), self._view, names, (), None)
         pl, given = polars(), 0
         scan = self._scan(names)
@@ -168,18 +171,22 @@ class Reader:
     def sql(self, text: str, limits: Limits | None = None) -> Any:
         """The answer to one SELECT over the table `name`, as a Polars DataFrame. The table holds masked values alone, so that no filter,
         join, order, cast or expression sees others. Raises `Refused`, `InputError`, `UnknownName`; a refused query is on record too."""
-        try:
+        with self._refusals():
             query = Query(text, self.name, self.columns)
             found = query.answer(self._collected(self._scan(query.columns)), limits or Limits())
-        except BartizanError as error:
-            self._journal.refused(error)
-            raise
         self._journal.given("sql", text, self._view, query.columns, (), len(found))
         return found
 
     def aggregate(self, by: Sequence[str], measures: Mapping[str, tuple[str, str]]) -> groups.Figures:
         """Figures over groups: `measures` maps a name to (count, sum or mean; column). Groups are made by columns as they are seen;
         measured are columns that are permitted for `aggregate`, or clear. What is hidden, `groups` says. Raises `UnknownName`."""
+        with self._refusals():
+            keys, measured, found = self._figures(by, measures)
+        query = json.dumps([keys, {name: list(asked) for name, asked in measures.items()}])
+        self._journal.given("aggregate", query, self._view, keys, measured, len(found.frame))
+        return found
+
+    def _figures(self, by: Sequence[str], measures: Mapping[str, tuple[str, str]]) -> tuple[list[str], list[str], groups.Figures]:
         kinds = {name: (groups.measure(kind), column) for name, (kind, column) in measures.items()}
         permitted = {*self._view.aggregated, *self._view.columns(Shown.CLEAR)}
         for _, column in kinds.values():
@@ -197,9 +204,16 @@ class Reader:
             found = groups.figures(scan, keys, asked, self._view.policy.smallest_group)
         except pl.exceptions.PolarsError as error:
             raise unreadable(self._view.table.path, error) from None
-        query = json.dumps([keys, {name: [kind, column] for name, (kind, column) in kinds.items()}])
-        self._journal.given("aggregate", query, self._view, keys, measured, len(found.frame))
-        return found
+        return keys, measured, found
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What is refused is on record too."""
+        try:
+            yield
+        except BartizanError as error:
+            self._journal.refused(error)
+            raise
 
     def close(self) -> None:
         """Sign a checkpoint over what was recorded."""
