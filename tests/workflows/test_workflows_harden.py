@@ -134,7 +134,7 @@ def test_interrupted_and_asked_again_it_ends_at_the_same_weights(project: Path, 
         ((), "name one with --asset: net, linear, forest, kernel"),
         (("--asset", "nett"), "did you mean 'net'?"),
         (("--asset", "kernel"), "not read from inside"),
-        (("--asset", "net", "--norm", "l2", "--eps", "-1"), "must be positive"),
+        (("--asset", "net", "--norm", "l2", "--eps", "-1"), "is not in the range 0.0<x"),
         (("--asset", "forest", "--norm", "l2"), "linf"),
     ],
 )
