@@ -71,6 +71,33 @@ def test_a_row_by_its_proof(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(["data", "verify", "--proof", "people.csv.gone.jsonl", "--key", "k.pem.pub"]) == 0
 
 
+def test_a_proof_is_about_this_data_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = (folder / "people.csv").read_bytes()
+    assert run([*BY_AGE, "-o", "kept.csv"]) == 0
+    assert run(["data", "purge", "people.csv", "--subject", "name=person 3", "--key", "k.pem", "-o", "other.csv"]) == 0
+    check = ["data", "verify", "kept.csv", "--key", "k.pem.pub", "--proof"]
+    assert run([*check, "kept.csv.gone.jsonl"]) == 0
+    capsys.readouterr()
+    assert run([*check, "other.csv.gone.jsonl"]) == 1  # of another data set of the same key
+    assert "is about 'other.csv'" in capsys.readouterr().out
+    (folder / "kept.csv").write_bytes(old)  # the rows are back
+    assert run([*check, "kept.csv.gone.jsonl"]) == 1
+    assert run([*check, "kept.csv.deletion.json"]) == 1
+
+
+def test_what_a_file_keeps_under_other_names_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    asked = ["--subject", "name=person 3", "--key", "k.pem", "--in-place"]
+    (folder / "second.csv").hardlink_to(folder / "people.csv")
+    assert run(["data", "purge", "people.csv", *asked]) == 1
+    assert "another name of the same file (a hard link): people.csv" in capsys.readouterr().out
+    noted = pa.table({"name": ["person 3", "person 4"]}).replace_schema_metadata({"note": "made for Person 3"})
+    parquet.write_table(noted, folder / "noted.parquet")
+    assert run(["data", "purge", "noted.parquet", *asked]) == 1
+    assert "a subject is named in the metadata, which is kept: noted.parquet" in capsys.readouterr().out
+
+
 def test_rows_that_nobody_can_date_end_with_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "some.csv").write_text("id,made\n1,2001-01-01\n2,\n3,2099-01-01\n")
     asked = ["data", "purge", "some.csv", "--retention", "365", "--column", "made", "--key", "k.pem"]

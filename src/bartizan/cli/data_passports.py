@@ -85,7 +85,7 @@ def record_command(path: Path, output: Path | None, croissant: Path | None, who:
 @passport_option
 @click.option("--content", is_flag=True, help="The rows count, not the bytes: files may be encoded anew.")
 @click.option("--from", "sources", type=FILE, multiple=True, help="A passport that the lineage must name; repeatable.")
-@click.option("--proof", type=FILE, help="Check this proof, list of proofs or certificate of deletion instead, which needs no data.")
+@click.option("--proof", type=FILE, help="Check this proof, list of proofs or certificate of deletion: alone without data, else with it.")
 @click.option("--opening", type=FILE, help="With a certificate: what it keeps secret; shows the rule, if it is about that.")
 @trusted_key_option
 @format_option("table", "json")
@@ -102,14 +102,12 @@ def verify_command(
     """Is the data at PATH what its passport says? Ends with 1 where anything differs: a bit, a name, a row, a column, the key; with 2
     where nothing could be compared, since the passport is none or a file cannot be read."""
     from bartizan.areas.provenance.signing.keys import PublicKey
+    from bartizan.cli.data_proofs import check_proof
     from bartizan.workflows.dataset_passport import passport_room
 
     trusted = PublicKey.read(key)
-    if proof is not None:
-        from bartizan.cli.data_proofs import check_proof
-
-        described = passport_of(path, passport) if path is not None else passport
-        return check_proof(proof, trusted, form, passport=described, opening=opening)
+    if proof is not None and path is None:
+        return check_proof(proof, trusted, form, passport=passport, opening=opening)
     if path is None:
         raise InputError("nothing to verify", cure="give the data, or a proof with --proof")
     place = passport_of(path, passport)
@@ -120,6 +118,8 @@ def verify_command(
             found = passport_room("verifying").verify(path, place, trusted, content=content, parents=sources, listener=listener)
         except EvidenceError as error:
             return refused(str(error), form)
+    if proof is not None and found.ok:
+        return check_proof(proof, trusted, form, passport=place, opening=opening)
     lines = [*(f"differs: {one_line(problem)}" for problem in found.problems[:SHOWN]), *(f"note: {one_line(note)}" for note in found.notes)]
     if len(found.problems) > SHOWN:
         lines.append(f"and {len(found.problems) - SHOWN} differences more: --format json")

@@ -46,8 +46,11 @@ def prove_command(path: Path, passport: Path | None, row: int | None, gone: Path
 
 
 def check_proof(path: Path, key: PublicKey, form: str, *, passport: Path | None = None, opening: Path | None = None) -> int:
-    """Print what the proof, the list of proofs or the certificate at `path` shows; the exit code. A certificate is compared with
-    `passport`, and with what `opening` says of it. Raises `InputError` where it is none of these."""
+    """Print what the proof, the list of proofs or the certificate at `path` shows; the exit code.
+
+    It must be about the data of `passport`, where that is given; a certificate is also compared with what `opening` says of it. Raises
+    `InputError` where it is none of these.
+    """
     from bartizan.areas.provenance.passport import deletion
     from bartizan.workflows.dataset_passport import passport_room
 
@@ -56,16 +59,17 @@ def check_proof(path: Path, key: PublicKey, form: str, *, passport: Path | None 
     try:
         if deletion.is_certificate(first):
             return _check_certificate(path, key, form, passport, opening)
-        return _check_rows(path, key, form)
+        return _check_rows(path, key, form, passport)
     except EvidenceError as error:
         return refused(str(error), form)
 
 
-def _check_rows(path: Path, key: PublicKey, form: str) -> int:
+def _check_rows(path: Path, key: PublicKey, form: str, passport: Path | None) -> int:
     """One proof, or one a line."""
     from bartizan.workflows.dataset_passport import passport_room
 
     proving = passport_room("proving")
+    wanted = read_passport(passport, key).passport.id if passport is not None else None
     proved: Any = None
     count = 0
     with path.open("rb") as file:
@@ -76,6 +80,9 @@ def _check_rows(path: Path, key: PublicKey, form: str) -> int:
                 raise InputError(error.what, place=f"{path}:{count + 1}", cure=error.cure) from None
             count += 1
             proved = proving.check(proof, key)
+            if wanted not in (None, proved.passport):
+                said = f"proof {count} is about '{proved.name}' as recorded {proved.recorded}, not about this data as it is now"
+                raise EvidenceError(said, cure="give the passport that it was made from")
     if proved is None:
         raise InputError("holds no proof", place=str(path))
     said = one_line(proved.said) if count == 1 else f"{count} proofs hold; the last one: {one_line(proved.said)}"

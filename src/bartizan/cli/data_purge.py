@@ -81,7 +81,7 @@ def purge_command(path: Path, passport: Path | None, who: dict[str, Any], form: 
         done = purge(path, key, order, listener=listener)
     click.echo(_json(done) if form == "json" else "\n".join(_lines(done, how)))
     left = (done.seen.undated and how["undated"] == "report") or (done.copies is not None and done.copies.places)
-    return 1 if left else 0
+    return 1 if left or done.linked or done.naming else 0
 
 
 def _wish(how: dict[str, Any]) -> Wish | None:
@@ -176,6 +176,10 @@ def _notes(done: Purged, how: dict[str, Any]) -> list[str]:
     if done.retyped:
         said = one_line(", ".join(done.retyped[:5]), 200)
         notes.append(f"the columns of {said} have other types now that some values are gone, and its rows other hashes")
+    if done.linked:
+        notes.append(f"still there under another name of the same file (a hard link): {one_line(', '.join(done.linked[:5]), 200)}")
+    if done.naming:
+        notes.append(f"a subject is named in the metadata, which is kept: {one_line(', '.join(done.naming[:5]), 200)}")
     if done.left_out:
         notes.append(f"not covered by the passport and not copied: {one_line(', '.join(done.left_out), 200)}")
     if how["rows_from"]:
@@ -209,6 +213,8 @@ def _json(done: Purged) -> str:
             "unjudged": done.unjudged,
             "retyped": done.retyped,
             "left_out": done.left_out,
+            "linked": done.linked,
+            "naming": done.naming,
             "copies": msgspec.to_builtins(done.copies, enc_hook=str) if done.copies is not None else None,
         }
     )

@@ -120,6 +120,8 @@ class _Run:
         self.left = passport_room("row_set").RowSet()
         self.unjudged: list[str] = []
         self.retyped: list[str] = []
+        self.linked: list[str] = []
+        self.naming: list[str] = []
         self._changed: dict[str, Path] = {}
         self._records: dict[str, FileRecord] = {}
 
@@ -166,6 +168,11 @@ class _Run:
             self._records[record.name] = record
             return
         like(written, source)
+        if self.order.output is None and source.stat().st_nlink > 1:
+            self.linked.append(record.name if record.name != WHOLE else source.name)
+        subjects = self.order.wish.subjects if self.order.wish is not None else {}
+        if access_room("rewriting").named_in_metadata(written, kind, [one for values in subjects.values() for one in values]):
+            self.naming.append(record.name if record.name != WHOLE else source.name)
         self._changed[record.name], self._records[record.name] = written, self._read_back(record, written, reading)
 
     def _read_back(self, record: FileRecord, written: Path, reading: Any) -> FileRecord:
@@ -251,6 +258,8 @@ class _Run:
             files=self.counts, seen=self.seen, deletion=made, written=written, proofs=proved, unproved=unproved, copies=copies,
             unjudged=tuple(self.unjudged),
             retyped=tuple(self.retyped),
+            linked=tuple(self.linked),
+            naming=tuple(self.naming),
             left_out=self.start.details.ignored if self.order.output is not None and self.start.root.is_dir() else (),
         )  # fmt: skip
 

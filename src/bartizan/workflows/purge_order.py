@@ -45,7 +45,8 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
     """What was done. `files` are (rows that went, rows that stayed) by file, `written` the new files by what they are, `proofs` how many
     rows are proved to be gone, `unproved` how many stand in another table of the data set under other columns. `unjudged` are files that
     the order says nothing of, `retyped` jsonl files whose columns have other types now that some values are gone; `left_out` is what no
-    passport covers and was not copied. Without `deletion` no row met the order, or it was dry, and nothing was written."""
+    passport covers and was not copied; `linked` are files that lost rows in place and whose old content still has another name, `naming`
+    those in whose metadata a subject is named. Without `deletion` no row met the order, or it was dry, and nothing was written."""
 
     files: dict[str, tuple[int, int]]
     seen: Seen
@@ -56,6 +57,8 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
     unjudged: tuple[str, ...] = ()
     retyped: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    linked: tuple[str, ...] = ()
+    naming: tuple[str, ...] = ()
     copies: Copies | None = None
 
     @property

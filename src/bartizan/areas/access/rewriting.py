@@ -8,7 +8,7 @@ stay: a dictionary that is carried over would still hold the values of the rows 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,6 +25,9 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 BLOCK = 4 * 1024 * 1024
 LONGEST = 64 * BLOCK
 """Longest row of a text format, in bytes, that is read."""
+
+SHORTEST = 4
+"""Characters of a value that is looked for in metadata, where a shorter one may stand by chance."""
 
 ROWS = 65_536
 HELD = 64 * 1024 * 1024
@@ -198,6 +201,29 @@ def _parquet(source: Path, target: Path, packed: str | None, gone: Gone) -> None
                     waiting = []
             if any(batch.num_rows for batch in waiting) or not gone.kept:
                 writer.write_table(pa.Table.from_batches(waiting, schema))
+
+
+def named_in_metadata(path: Path, kind: str, values: Sequence[str]) -> bool:
+    """Is one of `values`, of at least 4 characters, named in the metadata of a Parquet or Arrow file or of its columns, which is kept?"""
+    if kind == "parquet":
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
+            schema, held = file.schema_arrow, file.metadata.metadata or {}
+    elif kind == "arrow":
+        with pa.memory_map(str(path)) as mapped:
+            whole = mapped.size() >= 6 and mapped.read(6) == b"ARROW1"
+            mapped.seek(0)
+            schema, held = (pa.ipc.open_file(mapped) if whole else pa.ipc.open_stream(mapped)).schema, {}
+    else:
+        return False
+    parts = [held, schema.metadata or {}, *(field.metadata or {} for field in schema)]
+    said = [
+        text.decode(errors="replace").casefold()
+        for part in parts
+        for name, one in part.items()
+        if name != b"ARROW:schema"
+        for text in (name, one)
+    ]
+    return any(value.casefold() in text for value in values if len(value) >= SHORTEST for text in said)
 
 
 def _as_before(file: Any) -> dict[str, Any]:

@@ -66,8 +66,10 @@ class Absence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Proved(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof shows, once it holds. `values` are the row's, for people; empty for a row that is gone."""
+    """What a proof shows, once it holds, and the id of the passport that it leads to. `values` are the row's, for people; empty for a row
+    that is gone."""
 
+    passport: str
     name: str
     recorded: str
     said: str
@@ -182,7 +184,7 @@ def _check_in(proof: Inclusion, key: PublicKey) -> Proved:
         raise EvidenceError("the proof does not hold: this row is not at that place of the data set")
     place = f"row {proof.row}" if proof.file == WHOLE else f"row {proof.row} of {proof.file}"
     text = f"{place} is in {passport.name} as recorded {passport.recorded}"
-    return Proved(name=passport.name, recorded=passport.recorded, said=text, values=values, leaf=leaf, schema=schema)
+    return Proved(passport=passport.id, name=passport.name, recorded=passport.recorded, said=text, values=values, leaf=leaf, schema=schema)
 
 
 def _check_gone(proof: Absence, key: PublicKey) -> Proved:
@@ -198,7 +200,9 @@ def _check_gone(proof: Absence, key: PublicKey) -> Proved:
     text = f"no row with the hash {leaf.hex()[:16]}… is in {passport.name} as recorded {passport.recorded}"
     if proof.schema != passport.content.schema:
         text += " (its tables have different columns: the row may be there in another form)"
-    return Proved(name=passport.name, recorded=passport.recorded, said=text, values={}, leaf=leaf, schema=proof.schema)
+    return Proved(
+        passport=passport.id, name=passport.name, recorded=passport.recorded, said=text, values={}, leaf=leaf, schema=proof.schema
+    )
 
 
 def _located(held: Held, number: int) -> tuple[FileRecord, int]:
