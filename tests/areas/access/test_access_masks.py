@@ -91,3 +91,6 @@ def test_a_mask_that_does_not_fit_is_said(name: str, column: Column) -> None:
         shown(name, column)
     with pytest.raises(InputError, match="keyed hash"):
         shown("text", Column(mask=Mask.KEYED), None)
+    for key in (b"", b"short", bytes(65)):  # an unkeyed hash of a number is found by trying out all numbers
+        with pytest.raises(InputError, match="16 to 64"):
+            shown("text", Column(mask=Mask.KEYED), key)

@@ -12,6 +12,9 @@ from bartizan.model.errors import InputError, one_line
 HASH_BYTES = 16
 """Bytes of a keyed hash (BLAKE2b): at 10 million different values two agree with a chance of 2e-25."""
 
+SHORTEST_KEY = 16
+"""Bytes of a key: with fewer, or none at all, whoever sees hashes tries out the keys."""
+
 
 def masked(name: str, column: Column, dtype: Any, key: bytes | None) -> Any:
     """The expression that masks the column `name` of type `dtype` as `column` says. What is empty stays empty.
@@ -32,6 +35,9 @@ def masked(name: str, column: Column, dtype: Any, key: bytes | None) -> Any:
                     place=column.at,
                     cure="give its key: --key FILE, or key= in Python",
                 )
+            if not SHORTEST_KEY <= len(key) <= hashlib.blake2b.MAX_KEY_SIZE:
+                said = f"the key of keyed hashes has {len(key)} bytes, not {SHORTEST_KEY} to {hashlib.blake2b.MAX_KEY_SIZE}"
+                raise InputError(said, place=column.at, cure="take 32 random bytes")
             if dtype.is_nested() or dtype == pl.Binary:
                 raise _unfit(name, column, dtype)
             return cell.cast(pl.String).map_batches(_Hash(name, key), return_dtype=pl.String, is_elementwise=True).alias(name)
