@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pandas as pd
 
 from bartizan.model.errors import InputError
@@ -49,15 +51,27 @@ def _parts(name: str) -> list[str]:
 def group_values(column: pd.Series) -> pd.Series:
     """The group of each row as text; numbers with more than ten values are cut into quarters, no value is the group `MISSING`.
 
+    Quarters are named by where they part, so that no name tells the least or the greatest value, which may be one person's.
+
     Raises `InputError` where there are more than `MOST_GROUPS`.
     """
     known = column.dropna()
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and known.nunique() > 10:
-        column = pd.qcut(column, 4, duplicates="drop")
+        column = _quarters(column)
     values = column.astype(object).map(str).where(column.notna(), MISSING)
     if values.nunique() > MOST_GROUPS:
         raise InputError(f"'{column.name}' has {values.nunique()} values", cure="name a column with few groups")
     return values
+
+
+def _quarters(column: pd.Series) -> pd.Series:
+    """The quarters of a column of numbers by name: `up to 26`, `26 to 33`, `above 42`."""
+    codes, edges = pd.qcut(column, 4, labels=False, retbins=True, duplicates="drop")
+    inner = [f"{edge:.6g}" for edge in edges[1:-1]]
+    if not inner:
+        return codes.astype(object).where(codes.isna(), "all")
+    names = [f"up to {inner[0]}", *(f"{low} to {high}" for low, high in itertools.pairwise(inner)), f"above {inner[-1]}"]
+    return codes.map(lambda code: names[int(code)], na_action="ignore")
 
 
 def favourable_labels(labels: pd.Series, favourable: str | None) -> pd.Series | None:
