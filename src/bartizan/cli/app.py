@@ -96,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
     except BartizanError as error:
         return _fail(str(error))
     except (click.exceptions.Abort, KeyboardInterrupt):  # click makes the one of the other
-        return _fail("interrupted; what was finished is kept, run the same command again to go on")
+        return _fail("interrupted; no half-written file is left, run the same command again to go on from what it keeps, or from the start")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2

@@ -19,6 +19,7 @@ from bartizan.areas.pii.columns import Column, column_words, scan_table
 from bartizan.areas.pii.groups import Likeness, likeness, mondrian
 from bartizan.areas.pii.masking import Masker, Names, finder_of
 from bartizan.areas.pii.pseudonyms import KEY_BYTES, Pseudonyms
+from bartizan.areas.pii.reading import SURE
 from bartizan.areas.pii.scan import scan_texts
 from bartizan.model.errors import InputError
 
@@ -147,7 +148,8 @@ def anonymise(columns: Mapping[str, Iterable[Any]], wish: Wish | None = None, *,
 def _named(values: list[Any], column: Column, masker: Masker) -> Action | None:
     """What a column that would be kept calls for because of the names in it; None where there are none.
 
-    In short values, which categories and titles are as well, only names of persons count, and half of them must be nothing else.
+    In short values, which categories and titles are as well, only names of persons count, and half of them must be nothing else; in few
+    sentences that are often repeated, half must bear one for sure.
     """
     assert masker.finder is not None
     texts = list({value: None for value in values if isinstance(value, str) and " " in value})
@@ -157,7 +159,10 @@ def _named(values: list[Any], column: Column, masker: Masker) -> Action | None:
     whole = sum(
         any(hit.kind == "person_name" and hit.value == text.strip() for hit in held) for text, held in zip(texts, hits, strict=True)
     )
-    return Action.PSEUDONYM if whole * 2 >= max(column.values, 1) else None
+    if whole * 2 >= max(column.values, 1):
+        return Action.PSEUDONYM
+    sure = sum(any(hit.kind == "person_name" and hit.score >= SURE for hit in held) for held in hits)
+    return Action.MASK if column.repeats_names(sure) else None
 
 
 def residual(columns: Mapping[str, Iterable[Any]]) -> dict[str, dict[str, int]]:

@@ -66,6 +66,7 @@ _FIRST = 1000  # different values of which a check digit must hold nearly always
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # what is remembered as a number
 _INT64 = np.iinfo(np.int64)
 _LONG = 64  # characters from which a value is remembered by its digest
+_PSEUDONYM = re.compile(r"[a-p]{20}")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _MOST_TEXTS = 50_000  # texts of a column that are kept for the tagger of names, and
 _TEXTS = 32 << 20  # their characters, over all columns
@@ -126,7 +127,11 @@ class Column(msgspec.Struct, frozen=True):
         """Does the tagger see more names of persons in its texts than false alarms explain; in short values: is at least half a name?"""
         if self.reading is None or not self.reading.holds_names():
             return False
-        return self.free_text or self.reading.whole * 2 >= self.reading.values
+        return self.free_text or self.reading.whole * 2 >= self.reading.values or self.repeats_names(self.reading.sure)
+
+    def repeats_names(self, sure: int) -> bool:
+        """Are its sentences few and often repeated, and do most of them, `sure`, bear a name all the same, as no categories do?"""
+        return self.words >= 3 and self.values >= 10 and sure * 2 >= self.values
 
     @property
     def free_text(self) -> bool:
@@ -345,7 +350,9 @@ class _Held:
         for kind in _by_check_digits(self._first) if not kinds else ():
             kinds[kind] = Found(self.filled, values, values)
         words = (self.words + len(self._small)) / max(self.judged + len(self._small), 1)
-        return Column(self.name, self.rows, self.filled, values, named_kind(self.name), kinds, words, self._all is not None)
+        replaced = bool(self._first) and all(_PSEUDONYM.fullmatch(text) for text in self._first)  # what a cleaned copy holds
+        named = None if replaced else named_kind(self.name)
+        return Column(self.name, self.rows, self.filled, values, named, kinds, words, self._all is not None)
 
 
 def _short(text: str) -> str:

@@ -57,7 +57,7 @@ class Masker:
         shaped = scan_texts(texts, hint=hint)
         if self.finder is None:
             return shaped
-        named = self.finder.find(texts)
+        named = self.finder.find_by_shape(texts)
         return [tuple(_merged(hits, (hit for hit in more if hit.kind in self._kinds))) for hits, more in zip(shaped, named, strict=True)]
 
     def masked(self, texts: Iterable[str], *, hint: str = "") -> dict[str, str]:

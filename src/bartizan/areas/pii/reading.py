@@ -87,24 +87,16 @@ def _within(sample: Sample, words: int) -> tuple[list[Entry], int]:
     return chosen, used
 
 
-_DIGITS = str.maketrans("123456789", "000000000")
-"""Texts that differ in digits alone, such as lines of a log, are alike to the tagger: one of them is read for all."""
-
-
 def _read(finder: NameFinder, chosen: Sequence[Entry], of: int) -> Reading:
     kinds = dict.fromkeys(KINDS, 0)
     sure = sure_rows = whole = 0
-    shapes = [entry.text.translate(_DIGITS) for entry in chosen]
-    one_of = {shape: entry.text for shape, entry in zip(reversed(shapes), reversed(chosen), strict=True)}
-    seen_in = dict(zip(one_of, finder.find(list(one_of.values())), strict=True))
-    for entry, shape in zip(chosen, shapes, strict=True):
-        hits = seen_in[shape]
+    for entry, hits in zip(chosen, finder.find_by_shape([entry.text for entry in chosen]), strict=True):
         for kind in {hit.kind for hit in hits}:
             kinds[kind] += 1
         if any(hit.kind == "person_name" and hit.score >= SURE for hit in hits):
             sure += 1
             sure_rows += entry.count
-        whole += any(hit.kind == "person_name" and hit.value == one_of[shape].strip() for hit in hits)
+        whole += any(hit.kind == "person_name" and hit.value == entry.text.strip() for hit in hits)
     seen = {kind: count for kind, count in kinds.items() if count}
     rows = sum(entry.count for entry in chosen)
     return Reading(values=len(chosen), of=of, rows=rows, sure=sure, sure_rows=sure_rows, whole=whole, kinds=seen)
