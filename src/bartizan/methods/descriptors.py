@@ -102,10 +102,15 @@ def of_table(frame: pd.DataFrame, *, texts: int = 32) -> Floats:
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(frame), 1), np.float32)
 
 
+_WIDEST = 1e150
+"""Numbers are taken as no larger than this, whose squares do not overflow."""
+
+
 def _numbers(values: npt.NDArray[np.float64]) -> Floats:
     finite = np.isfinite(values)
     if not finite.any():
         return np.zeros((len(values), 1), np.float32)
+    values = np.clip(values, -_WIDEST, _WIDEST)
     low, middle, high = np.quantile(values[finite], [0.25, 0.5, 0.75])
     spread = (high - low) / 1.349 or float(values[finite].std()) or 1.0
     scaled = np.clip((np.where(finite, values, middle) - middle) / spread, -10.0, 10.0)

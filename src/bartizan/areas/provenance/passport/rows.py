@@ -31,7 +31,8 @@ class Column:
             self._rest.update(encoding.content(column.rest))
         self._nulls += array.null_count
         if self.kind.startswith(("int", "uint", "float")) and array.null_count < len(array):
-            self._add_numbers(array)
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows has no mean, see `profile`
+                self._add_numbers(array)
 
     def _add_numbers(self, array: Any) -> None:
         values = (array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array).drop_null()
