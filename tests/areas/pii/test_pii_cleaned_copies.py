@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bartizan.areas.pii.cleaning import Action, Wish, anonymise
+from bartizan.areas.pii.cleaning import Action, Wish, anonymise, anonymise_text
 from bartizan.areas.pii.columns import ColumnScan, scan_table
 from bartizan.areas.pii.masking import Masker, Names, finder_of
 from bartizan.areas.pii.names import NameFinder, missing
@@ -28,7 +28,11 @@ def test_a_copy_that_was_cleaned_is_clean_to_the_next_scan() -> None:
 def test_names_in_a_few_sentences_that_are_often_repeated_are_seen_and_masked() -> None:
     scan = ColumnScan(finder=Reader(NameFinder(threads=1)))
     scan.take(
-        {"comment": CALLS, "kind": ["Household appliances for use at home", "Books on paper or as files", "All things for the garden"] * 86 + ["Others"] * 2}
+        {
+            "comment": CALLS,
+            "kind": ["Household appliances for use at home", "Books on paper or as files", "All things for the garden"] * 86
+            + ["Others"] * 2,
+        }
     )
     found = scan.finish()
     assert not found["comment"].free_text
@@ -45,3 +49,12 @@ def test_lines_that_differ_in_digits_alone_are_masked_each_with_its_own_values()
     assert [masked[text].rpartition(" ")[2] for text in texts] == ["17", "23", "99"]
     assert len({masked[text].rpartition(" about")[0] for text in texts}) == 1
     assert "Maria" not in "".join(masked.values())
+
+
+def test_a_log_is_cleaned_line_by_line_and_what_goes_over_several_lines_as_well() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n" * 8 + "-----END PRIVATE KEY-----\n"
+    lines = [f"10.1.{i % 9}.{i % 7} GET /items/{i} 200\n" for i in range(150)]
+    cleaned = anonymise_text("".join(lines) + key + lines[0], names=Names.OFF).splitlines()
+    assert all(line.startswith("[ip_address ") and line.endswith(f"GET /items/{i} 200") for i, line in enumerate(cleaned[:150]))
+    assert cleaned[-1] == cleaned[0]
+    assert "MIIE" not in "".join(cleaned)

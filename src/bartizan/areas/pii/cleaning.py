@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from bartizan.areas.pii.columns import Column, column_words, scan_table
+from bartizan.areas.pii.folding import pieces_of
 from bartizan.areas.pii.groups import Likeness, likeness, mondrian
 from bartizan.areas.pii.masking import Masker, Names, finder_of
 from bartizan.areas.pii.pseudonyms import KEY_BYTES, Pseudonyms
@@ -225,7 +226,11 @@ def anonymise_text(text: str, *, key: bytes | None = None, names: Names = Names.
 
 def clean_text(text: str, masker: Masker) -> str:
     """`text` as `masker` cleans it. Raises `InputError` where something with a shape is left."""
-    clean = masker.masked([text])[text]
+    pieces = pieces_of(text)
+    by_piece = masker.masked(pieces)
+    clean = "".join(by_piece[piece] for piece in pieces)
+    if len(pieces) > 1 and scan_texts([clean])[0]:  # something goes over several lines
+        clean = masker.masked([clean])[clean]
     if scan_texts([clean])[0]:
         raise InputError("the text still shows personal data after several passes", cure="remove the passage")
     return clean

@@ -16,6 +16,7 @@ from bartizan.adapters.files import read_text
 from bartizan.adapters.tables import pandas, read_table
 from bartizan.areas.pii.cleaning import Action, Result, Wish, anonymise, clean_text
 from bartizan.areas.pii.files import TABLES
+from bartizan.areas.pii.folding import pieces_of
 from bartizan.areas.pii.groups import Likeness
 from bartizan.areas.pii.masking import Masker, finder_of
 from bartizan.areas.pii.pseudonyms import KEY_BYTES, Pseudonyms
@@ -74,7 +75,7 @@ def _clean_text(source: Path, target: Path, wish: Wish, key: bytes | None) -> Co
     masker = Masker(Pseudonyms(key or secrets.token_bytes(KEY_BYTES)), finder_of(wish.names))
     text = clean_text(read_text(source.parent, source), masker)
     _write(target, text.encode("utf-8", "surrogatepass"))
-    left = Counter(hit.kind for hit in masker.find([text])[0])
+    left = Counter(hit.kind for hits in masker.find(pieces_of(text)) for hit in hits)
     residual = {"text": dict(left)} if left else {}
     return Copy(written=str(target), rows=text.count("\n"), residual=residual, names=masker.finder is not None)
 

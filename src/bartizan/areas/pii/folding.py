@@ -58,3 +58,15 @@ def _folded(point: int) -> int:
     if plain is not None:
         return plain
     return LETTER if category[0] in "LM" else OTHER
+
+
+DIGITS = str.maketrans("123456789", "000000000")
+"""What texts that differ in digits alone become one text by."""
+
+
+def pieces_of(text: str) -> list[str]:
+    """The lines of a text of a hundred and more that hardly differ but in digits, such as a log, since nothing goes on in the next of
+    them; else the text as a whole."""
+    lines = text.splitlines(keepends=True)
+    alike = len(lines) >= 100 and len({line.translate(DIGITS) for line in lines}) * 2 <= len(lines)
+    return lines if alike else [text]

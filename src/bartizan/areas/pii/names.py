@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bartizan.areas.pii.folding import DIGITS
 from bartizan.areas.pii.hits import Hit, resolve
 from bartizan.areas.pii.tagger_net import EXAMPLES, feed, session
 from bartizan.model.errors import InputError, MissingExtra
@@ -57,9 +58,6 @@ LEAST = 0.4
 """The share of probability that the surest word of a hit has at least."""
 BESIDE = 0.15
 """That which the words beside it have at least."""
-
-
-_DIGITS = str.maketrans("123456789", "000000000")
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -112,7 +110,7 @@ class NameFinder:
 
     def find_by_shape(self, texts: Sequence[str]) -> list[tuple[Hit, ...]]:
         """As `find`, but of texts that differ in digits alone, such as lines of a log, the first is read for all."""
-        shapes = [REPLACED.sub(lambda found: " " * len(found[0]), text).translate(_DIGITS) for text in texts]
+        shapes = [REPLACED.sub(lambda found: " " * len(found[0]), text).translate(DIGITS) for text in texts]
         first = dict(zip(reversed(shapes), reversed(texts), strict=True))
         seen = dict(zip(first, self.find(list(first.values())), strict=True))
         return [tuple(_moved(hit, text) for hit in seen[shape]) for text, shape in zip(texts, shapes, strict=True)]
