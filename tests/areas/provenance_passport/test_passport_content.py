@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bartizan.areas.provenance.passport import encoding, trees
+from bartizan.areas.provenance.passport import encoding, reading, trees
 from bartizan.areas.provenance.passport.recording import record, row_hashes
 from bartizan.areas.provenance.passport.row_set import RowSet, bits_for, bucket_of
 from bartizan.areas.provenance.passport.statement import Details, Passport
@@ -291,3 +291,18 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True)
         peaks.append(int(done.stdout))
     assert peaks[1] < 1.5 * peaks[0], peaks
+
+
+@pytest.mark.parametrize("coded", [True, False])
+def test_long_values_that_are_written_once_are_unpacked_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coded: bool
+) -> None:
+    table = pa.table({"n": range(2000), "text": ["A" * 10_000] * 2000})
+    pq.write_table(table, tmp_path / "small.parquet", use_dictionary=coded, compression="zstd")
+    assert (tmp_path / "small.parquet").stat().st_size < 30_000
+    whole = content(tmp_path / "small.parquet")
+    monkeypatch.setattr(reading, "UNPACKED", 1 << 20)
+    sizes = [batch.num_rows for batch in reading.Table(tmp_path / "small.parquet", "parquet", None, {}).batches()]
+    assert max(sizes) <= 105
+    assert sum(sizes) == 2000
+    assert content(tmp_path / "small.parquet") == whole

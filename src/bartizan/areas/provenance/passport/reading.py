@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyarrow import compute as pc
 from pyarrow import csv, json, parquet
 
 from bartizan.areas.provenance.passport.cells import ORDER, settled, too_large
@@ -28,6 +29,9 @@ BATCH = 65_536
 
 BLOCK = 4 * 1024 * 1024
 """Bytes that are parsed at a time."""
+
+UNPACKED = 256 * 1024 * 1024
+"""Bytes that the rows of a Parquet file may make in one batch, by their mean and by the longest values of its dictionaries."""
 
 LONGEST = 64 * BLOCK
 """Longest line, in bytes."""
@@ -213,7 +217,8 @@ class Table:
         with parquet.ParquetFile(self._file(), pre_buffer=False) as file:
             self._accept(file.schema_arrow)
             # by one thread, column by column as they lie in the file, so that a source can hash them in their order
-            yield from map(Batch, file.iter_batches(batch_size=BATCH, use_threads=self.source is None))
+            # and fewer rows at once where long values stand in a dictionary, which may be written once and meant a million times
+            yield from map(Batch, file.iter_batches(batch_size=_at_once(self.path), use_threads=self.source is None))
 
     def _arrow(self) -> Iterator[Batch]:
         with pa.memory_map(str(self.path)) if self.source is None else self._file() as source:
@@ -224,6 +229,35 @@ class Table:
             else:
                 source.seek(0)
                 yield from map(Batch, pa.ipc.open_stream(source))
+
+
+def _at_once(path: Path) -> int:
+    """How many rows of a Parquet file are unpacked at once, so that neither packed pages nor dictionaries make a batch much larger than
+    `UNPACKED`."""
+    with parquet.ParquetFile(path, pre_buffer=False) as file:
+        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+        texts = [n for n in range(file.metadata.num_columns) if file.metadata.schema.column(n).physical_type == "BYTE_ARRAY"]
+        coded = {n for n in texts for group in groups if _may_unpack(group.column(n), group.num_rows)}
+        names = [file.metadata.schema.column(n).path for n in coded]
+    longest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    if names:
+        with parquet.ParquetFile(path, pre_buffer=False, read_dictionary=names) as file:
+            for group in range(len(groups)):
+                batch = next(file.iter_batches(batch_size=1, row_groups=[group], columns=names), None)
+                longest = max(longest, sum(map(_longest, batch.columns)) if batch is not None else 0)
+    return max(1, min(BATCH, UNPACKED // max(longest, 1)))
+
+
+def _may_unpack(chunk: Any, rows: int) -> bool:
+    """Could the values of this column, of which each is as long as the whole at most, be too large in a batch?"""
+    return bool("DICTIONARY" in " ".join(chunk.encodings) and min(rows, BATCH) * chunk.total_uncompressed_size > UNPACKED)
+
+
+def _longest(cells: Any) -> int:
+    """Bytes of the longest value in the dictionary of `cells`; of nested cells nothing is known."""
+    if not isinstance(cells, pa.DictionaryArray) or not len(cells.dictionary):
+        return 0
+    return int(pc.max(pc.binary_length(cells.dictionary)).as_py() or 0)
 
 
 class _Joined(io.RawIOBase):
