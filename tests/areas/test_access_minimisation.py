@@ -269,3 +269,12 @@ def test_every_format_keeps_its_cells(tmp_path: Path, ending: str) -> None:
         write_without(path, tmp_path / "s.xlsx", ["who"])
     with pytest.raises(InputError, match="replace the data itself"):
         write_without(path, path, ["who"])
+
+
+def test_where_the_rows_settle_no_column_the_next_step_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(260, 8)), columns=list("abcdefgh"))
+    frame["y"] = (frame.sum(axis=1) + random.normal(size=260) > 0).astype(int)
+    frame.to_csv(tmp_path / "few.csv", index=False)
+    assert run(["data", "minimise", str(tmp_path / "few.csv"), "--label", "y"]) == 0
+    assert "260 rows settle no column: give more rows, or allow a larger loss (--margin 0.02)" in capsys.readouterr().out

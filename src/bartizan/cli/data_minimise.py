@@ -76,6 +76,9 @@ def _shown(found: Minimised) -> None:
     leaks = [column.name for column in found.columns if column.leak]
     if leaks:
         click.echo(f"note: alone {one_line(', '.join(leaks), 120)} tells the label almost without error: does the answer stand in it?")
+    if not found.notes and all(column.status == "unsettled" for column in found.columns):
+        larger = min(found.margin * 4, 0.5)
+        click.echo(f"note: {found.rows} rows settle no column: give more rows, or allow a larger loss (--margin {larger:g})")
     for note in found.notes:
         click.echo(f"note: {one_line(note)}")
     click.echo(f"by {found.learner}, {found.rows} rows, margin {found.margin:g}")

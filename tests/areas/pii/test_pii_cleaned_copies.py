@@ -58,3 +58,10 @@ def test_a_log_is_cleaned_line_by_line_and_what_goes_over_several_lines_as_well(
     assert all(line.startswith("[ip_address ") and line.endswith(f"GET /items/{i} 200") for i, line in enumerate(cleaned[:150]))
     assert cleaned[-1] == cleaned[0]
     assert "MIIE" not in "".join(cleaned)
+
+
+def test_lists_and_mappings_in_a_column_keep_their_form() -> None:
+    nested = [{"ip": f"10.1.2.{i}", "tags": ["a", None], "n": i} for i in range(30)]
+    cleaned = anonymise({"context": nested}, Wish(names=Names.OFF, actions={"context": Action.MASK})).columns["context"]
+    assert [value["n"] for value in cleaned] == list(range(30))
+    assert all(value["ip"].startswith("[ip_address ") and value["tags"] == ["a", None] for value in cleaned)

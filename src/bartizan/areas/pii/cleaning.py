@@ -5,6 +5,7 @@ Names and addresses in free text are searched by the tagger of `names` where it 
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections import Counter
@@ -201,7 +202,7 @@ def _changed(
         return [names.shifted(str(v), s, wish.days) if _filled(v) else v for v, s in zip(values, whose, strict=True)]
     if action is Action.MASK:
         clean = masker.masked((_text(value) for value in values if _filled(value)), hint=column_words(name))
-        return [clean[_text(value)] if _filled(value) else value for value in values]
+        return [_like(value, clean[_text(value)]) if _filled(value) else value for value in values]
     if action is Action.FORMAT:
         return _formatted(values, name, kind, names)
     change = _CHANGES.get(action)
@@ -216,7 +217,19 @@ def _filled(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _like(value: Any, clean: str) -> Any:
+    """What stands for `value`: a list or a mapping again where it was one and the text is still JSON, else the text."""
+    if not isinstance(value, dict | list):
+        return clean
+    try:
+        return json.loads(clean)
+    except ValueError:
+        return clean
 
 
 def anonymise_text(text: str, *, key: bytes | None = None, names: Names = Names.AUTO) -> str:
