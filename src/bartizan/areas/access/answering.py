@@ -7,6 +7,7 @@ Nothing but the masked table and the query is ever in it.
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ import sys
 import threading
 from typing import IO, Any
 
-from bartizan.model.errors import InputError, Refused
+from bartizan.model.errors import InputError, MissingExtra, Refused
 
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from bartizan.areas.access.answering import main; main()"
 
@@ -35,12 +36,10 @@ _MEMORY = 71
 
 def answered(text: str, name: str, table: Any, seconds: float, memory: int, threads: int) -> bytes:
     """The answer to the query `text` over `table` (Arrow, there called `name`) as an Arrow stream. Raises `InputError`, `Refused`."""
-    import pyarrow as pa
-
     head = json.dumps({"text": text, "name": name, "seconds": seconds, "memory": memory, "threads": threads}).encode()
     sink = io.BytesIO()
     sink.write(len(head).to_bytes(8, "big") + head)
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with arrow().ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     command = [sys.executable, "-c", _BOOT, json.dumps(sys.path)]
     worker = subprocess.Popen(  # noqa: S603 - this interpreter with our own module
@@ -57,6 +56,15 @@ def answered(text: str, name: str, table: Any, seconds: float, memory: int, thre
     if worker.returncode == 0:
         return found
     raise _told(worker.returncode, said, seconds, memory)
+
+
+def arrow() -> Any:
+    """The module pyarrow, by name: listing commands does not lead to it. Raises `MissingExtra` where it is not installed."""
+    try:
+        importlib.import_module("pyarrow.ipc")
+        return importlib.import_module("pyarrow")
+    except ImportError:
+        raise MissingExtra("access", "pyarrow") from None
 
 
 def _late(seconds: float) -> Refused:
@@ -92,19 +100,17 @@ def main() -> None:
 
 
 def _answer(source: IO[bytes], sink: IO[bytes]) -> None:
-    import pyarrow as pa
-
     from bartizan.areas.access.queries import Limits, stream
 
     order = json.loads(source.read(int.from_bytes(source.read(8), "big")))
-    table = pa.ipc.open_stream(source).read_all()
+    table = arrow().ipc.open_stream(source).read_all()
     limits = Limits(seconds=order["seconds"], memory=order["memory"], threads=order["threads"])
     _bounded(2 * limits.memory * 2**20 + ROOM)
     last = threading.Timer(limits.seconds + GRACE, os._exit, (_LATE,))
     last.daemon = True
     last.start()
     schema, batches = stream(order["text"], order["name"], table, limits)
-    with pa.ipc.new_stream(sink, schema) as writer:
+    with arrow().ipc.new_stream(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from bartizan.areas.access.answering import answered
+from bartizan.areas.access.answering import answered, arrow
 from bartizan.model.errors import InputError, MissingExtra, Refused, UnknownName, one_line
 
 LONGEST = 64 * 1024
@@ -69,12 +69,11 @@ class Query:
     def answer(self, table: Any, limits: Limits) -> Any:
         """The answer as a Polars DataFrame; `table` holds at least `columns`, masked and filtered. Raises `InputError`, `Refused`."""
         import polars as pl
-        import pyarrow as pa
 
         _duckdb()
         found = answered(self.text, self.name, table.to_arrow(), limits.seconds, limits.memory, limits.threads)
         try:
-            answer = pl.from_arrow(pa.ipc.open_stream(found).read_all())
+            answer = pl.from_arrow(arrow().ipc.open_stream(found).read_all())
         except pl.exceptions.PolarsError as error:
             raise InputError(f"the answer holds what no DataFrame does ({type(error).__name__})", cure="cast it to VARCHAR") from None
         return answer
