@@ -234,3 +234,11 @@ def test_every_type_of_arrow_passes_or_is_refused_in_one_line(tmp_path: Path, va
         with suppress(InputError):  # one line, no panic of a library
             consumer.take(Batch(batch))
             consumer.finish()
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bartizan.cli.app import run
+
+    (tmp_path / "t.csv").write_text("")
+    assert run(["data", "gate", str(tmp_path / "t.csv"), "--infer", str(tmp_path / "s.yaml")]) == 2
+    assert "t.csv: is empty; name a table with a row in it" in capsys.readouterr().err

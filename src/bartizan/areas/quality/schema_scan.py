@@ -48,6 +48,8 @@ def scan(path: Path) -> Any:
 
 def failed(path: Path, error: Exception) -> InputError:
     """What polars says of a file that it cannot read, as our error."""
+    if path.is_file() and not path.stat().st_size:
+        return InputError("is empty", place=str(path), cure="name a table with a row in it")
     return InputError(f"cannot be read as a table: {one_line(str(error), 200)}", place=str(path))
 
 

@@ -134,8 +134,9 @@ class Table:
                 raise Widened({}, self._block * 4) from None
 
     def _names(self, head: bytes, parse: Any) -> list[str]:
-        """The names of the columns, as Arrow reads the first line that is not empty."""
-        with csv.open_csv(io.BytesIO(_line(head)), csv.ReadOptions(block_size=max(BLOCK, len(head))), parse) as reader:
+        """The names of the columns, as Arrow reads the first line that is not empty: from a buffer of its own, since a thread of Arrow that
+        still reads a Python file when an error ends the program aborts it."""
+        with csv.open_csv(pa.BufferReader(_line(head)), csv.ReadOptions(block_size=max(BLOCK, len(head))), parse) as reader:
             self._accept(reader.schema)
             names = list(reader.schema.names)
         self.schema = None
@@ -167,7 +168,7 @@ class Table:
         given, late = 0, False
         for block in self._blocks():
             try:
-                table = json.read_json(io.BytesIO(block))
+                table = json.read_json(pa.BufferReader(block))
                 found = pa.schema([(f.name, _untimed(f.type)) for f in table.schema])
                 now = found if wanted is None else pa.unify_schemas([wanted, found], promote_options="permissive")
             except (pa.ArrowInvalid, pa.ArrowTypeError):
