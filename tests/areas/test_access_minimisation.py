@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -229,6 +230,17 @@ def test_check_fails_on_personal_columns_that_may_go_and_passes_where_each_is_ne
         found = list(described.run(job, job.subject, **job.parameters))
         assert found[0].verdict is verdict
         assert found[0].remedy or verdict is Verdict.PASS
+
+
+def test_test_data_without_a_column_is_left_aside_and_said(tmp_path: Path) -> None:
+    held = people(tmp_path)
+    pd.read_csv(held).drop(columns=["code"]).head(300).to_csv(tmp_path / "held.csv", index=False)
+    job = model_job(tmp_path, personal="email")
+    tested = Dataset(id="held", stage=Stage.TEST, uri="held.csv", label="y")
+    job = msgspec.structs.replace(job, related=(*job.related, tested), subject=msgspec.structs.replace(job.subject, tested_on=("held",)))
+    found = list(registry.get("access.minimisation").run(job, job.subject, **job.parameters))
+    assert found[0].verdict is Verdict.FAIL
+    assert "lacks code and was left aside" in found[0].why
 
 
 def test_command_says_it_and_writes_the_smaller_data_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

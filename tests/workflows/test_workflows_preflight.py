@@ -92,3 +92,9 @@ def test_columns_of_parquet(tmp_path: Path) -> None:
 
     parquet.write_table(arrow.table({"a": [1], " b": [2]}), tmp_path / "t.parquet")
     assert columns_of(tmp_path / "t.parquet") == ("a", "b")
+
+
+def test_checks_are_named_one_by_one_or_with_commas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project(tmp_path)
+    assert run(["assess", str(path), "--only", "access.retention, quality.completeness", "--quiet", "--executor", "inline"]) in (0, 1)
+    assert "unknown" not in capsys.readouterr().err

@@ -35,6 +35,7 @@ def run_options(command: Callable[..., int]) -> Callable[..., int]:
         from bartizan.workflows.assess import Options
 
         chosen = {name: rest.pop(name) for name in ("only", "fail_on", "fresh")}
+        chosen["only"] = tuple(part.strip() for word in chosen["only"] for part in word.split(",") if part.strip())
         consent(probe)
         if run_code:
             consent_to_code()

@@ -58,6 +58,10 @@ def minimisation(job: Job, target: Asset, *, personal: str = "", margin: float =
         test = _test(job, target)
     except BartizanError as error:  # a model that cannot be opened safely is no reason not to look at its data
         notes.append(f"The declared model was not asked: {one_line(str(error), 200)}.")
+    lacking = [] if test is None else [str(name) for name in frame.columns if name not in test]
+    if lacking:
+        notes.append(f"The test data lacks {_few(lacking)} and was left aside: rows of the training data were held out instead.")
+        test = None
     found = minimise(
         frame, label, model=model, test=test, personal=columns, margin=margin, confidence=job.confidence, seed=job.seed,
         watch=Watch(job.budget.seconds * 0.9),
