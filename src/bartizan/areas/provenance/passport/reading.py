@@ -9,9 +9,11 @@ with numbers too large to be told apart. Only an empty cell without quotes is nu
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +28,9 @@ from bartizan.model.errors import InputError, one_line
 
 BATCH = 65_536
 """Most rows of a batch."""
+
+_MOMENT = 0.02
+"""Seconds in which a thread that reads ahead finds the end."""
 
 BLOCK = 4 * 1024 * 1024
 """Bytes that are parsed at a time."""
@@ -124,14 +129,15 @@ class Table:
             read = csv.ReadOptions(block_size=self._block)
             raw = {name: kind if kind not in ORDER else pa.binary() for name, kind in kinds.items()}
             convert = csv.ConvertOptions(column_types=raw, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False)
-            whole = io.BufferedReader(_Joined(head, stream), buffer_size=1 << 20)
+            joined = _Joined(head, stream)
             try:
-                with csv.open_csv(whole, read, parse, convert) as reader:
+                with csv.open_csv(io.BufferedReader(joined, buffer_size=1 << 20), read, parse, convert) as reader:
                     yield from self._cells(reader)
-            except pa.ArrowInvalid as error:
-                if "straddling" not in str(error) or self._block * 4 > LONGEST:
-                    raise
-                raise Widened({}, self._block * 4) from None
+            except BaseException as error:
+                joined.stop()
+                if isinstance(error, pa.ArrowInvalid) and "straddling" in str(error) and self._block * 4 <= LONGEST:
+                    raise Widened({}, self._block * 4) from None
+                raise
 
     def _names(self, head: bytes, parse: Any) -> list[str]:
         """The names of the columns, as Arrow reads the first line that is not empty: from a buffer of its own, since a thread of Arrow that
@@ -262,20 +268,33 @@ def _longest(cells: Any) -> int:
 
 
 class _Joined(io.RawIOBase):
-    """What was read already, and behind it the stream that it came from."""
+    """What was read already, and behind it the stream that it came from; nothing once it was stopped.
+
+    Arrow reads ahead in a thread of its own. Where an error ends the program while that thread is in here, Python aborts it.
+    """
 
     def __init__(self, head: bytes, stream: Any) -> None:
         super().__init__()
         self._head, self._stream = memoryview(head), stream
+        self._lock, self._stopped = Lock(), False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._head[: len(buffer)] if len(self._head) else self._stream.read(len(buffer))
-        self._head = self._head[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
+        with self._lock:
+            if self._stopped:
+                return 0
+            data = self._head[: len(buffer)] if len(self._head) else self._stream.read(len(buffer))
+            self._head = self._head[len(buffer) :]
+            buffer[: len(data)] = data
+            return len(data)
+
+    def stop(self) -> None:
+        """Whoever is reading ends, and whoever reads ahead finds the end a moment later."""
+        with self._lock:
+            self._stopped = True
+        time.sleep(_MOMENT)
 
 
 def _first(stream: Any, size: int) -> bytes:
