@@ -81,7 +81,8 @@ def _wrong(entry: os.DirEntry[str], name: str, root: Path, allow_symlinks: bool)
     if not entry.is_symlink():
         return None if entry.is_file(follow_symlinks=False) else f"'{shown}' is neither a file nor a folder"
     if not allow_symlinks:
-        return f"'{shown}' is a symbolic link, which could lead elsewhere tomorrow: put the file itself there (sign and verify take --allow-symlinks)"
+        cure = "put the file itself there (sign and verify take --allow-symlinks)"
+        return f"'{shown}' is a symbolic link, which could lead elsewhere tomorrow: {cure}"
     try:
         target = Path(entry.path).resolve(strict=True)
         mode = target.stat().st_mode
