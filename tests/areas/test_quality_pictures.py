@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bartizan.areas.quality.distributions import shape
 from bartizan.engine import registry
 from bartizan.model.findings import Finding, Job, Verdict
 from bartizan.model.system import Dataset, Stage
@@ -136,3 +137,9 @@ def test_pictures_are_counted_by_class_and_brightness(tmp_path: Path) -> None:
     drawn = picture(outcome.findings[0], "distributions.svg")
     assert "label, 3 classes" in drawn
     assert "brightness" in drawn
+
+
+def test_a_few_wordy_values_are_drawn_as_values_and_many_as_texts() -> None:
+    history = ["existing credits paid back duly till now", "delay in paying off in the past", "no credits taken at all"]
+    assert shape(pd.Series(history * 40), "history").kind == "values"
+    assert shape(pd.Series([f"{history[n % 3]} said customer {n}" for n in range(120)]), "remarks").kind == "texts"

@@ -37,6 +37,10 @@ class Shape:
     picture: Histogram
 
 
+CATEGORIES = 50
+"""Most different values that stand for themselves however many words they have."""
+
+
 def shapes(frame: pd.DataFrame) -> Iterator[Shape]:
     """The shape of each column of `frame`. An empty text counts as missing, as NaN and None do."""
     for place, name in enumerate(frame.columns):
@@ -47,7 +51,7 @@ def shape(column: pd.Series, name: str) -> Shape:
     """The shape of one column."""
     known = column[filled(column)]
     counts = known.map(_plain).value_counts(sort=True).to_numpy() if known.dtype == object else known.value_counts(sort=True).to_numpy()
-    kind = _kind(known)
+    kind = _kind(known, len(counts))
     missing, different = len(column) - len(known), len(counts)
     empty = f", {missing / len(column):.1%} empty" if missing else ""
     note = f"{kind}, {different:,} different{empty}" if different else "no value"
@@ -79,13 +83,16 @@ def _plain(value: object) -> object:
     return value if isinstance(value, str | int | float | bool | bytes) else str(value)
 
 
-def _kind(known: pd.Series) -> str:
+def _kind(known: pd.Series, different: int) -> str:
+    """What the cells of a column are; a few wordy ones again and again are values, not texts."""
     if pd.api.types.is_bool_dtype(known):
         return "values"
     if pd.api.types.is_numeric_dtype(known):
         return "numbers" if not pd.api.types.is_complex_dtype(known) else "values"
     if pd.api.types.is_datetime64_any_dtype(known):
         return "times"
+    if different <= CATEGORIES and different * 3 <= len(known):
+        return "values"
     words = known.head(500).map(lambda value: len(str(value).split()))
     return "texts" if len(words) and float(words.mean()) >= 4.0 else "values"
 
