@@ -22,6 +22,7 @@ from bartizan.areas.pii.hits import Hit
 from bartizan.areas.pii.reading import BEGINNING, Reading
 from bartizan.areas.pii.scan import scan_texts
 from bartizan.areas.pii.values import Whole, counted, whole_numbers
+from bartizan.methods.categories import are_categories
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,12 +72,7 @@ _LETTERS = re.compile(r"[^\W\d_]{2}")
 _MOST_TEXTS = 50_000  # texts of a column that are kept for the tagger of names, and
 _TEXTS = 32 << 20  # their characters, over all columns
 _SAMPLE = 2048  # different values by which their number is estimated: a standard error of 2 %
-
-
-_MANY = 20
-"""Rows from which two values are a yes and a no."""
-_REPEATED = 3
-"""How often the values of a column stand in it on average, from which a few wordy ones are categories."""
+_MANY = 20  # rows from which two values are a yes and a no
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -136,8 +132,7 @@ class Column(msgspec.Struct, frozen=True):
     @property
     def free_text(self) -> bool:
         """Are its values likely sentences: four words or more, and three or more different values that are not a few categories?"""
-        few = self.values <= max(50.0, 2.0 * self.filled**0.5)
-        return self.words >= 4 and self.values >= 3 and not (few and self.values * _REPEATED <= self.filled)
+        return self.words >= 4 and self.values >= 3 and not are_categories(self.values, self.filled)
 
 
 def column_words(name: str) -> str:

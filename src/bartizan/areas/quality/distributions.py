@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bartizan.methods.categories import are_categories
 from bartizan.methods.charts import Histogram
 
 STEPS = 24
@@ -35,10 +36,6 @@ class Shape:
     different: int
     commonest: float
     picture: Histogram
-
-
-CATEGORIES = 50
-"""Most different values that stand for themselves however many words they have."""
 
 
 def shapes(frame: pd.DataFrame) -> Iterator[Shape]:
@@ -91,7 +88,7 @@ def _kind(known: pd.Series, different: int) -> str:
         return "numbers" if not pd.api.types.is_complex_dtype(known) else "values"
     if pd.api.types.is_datetime64_any_dtype(known):
         return "times"
-    if different <= CATEGORIES and different * 3 <= len(known):
+    if are_categories(different, len(known)):
         return "values"
     words = known.head(500).map(lambda value: len(str(value).split()))
     return "texts" if len(words) and float(words.mean()) >= 4.0 else "values"

@@ -10,13 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from bartizan.areas.quality.alike_texts import near_texts
+from bartizan.methods.categories import are_categories
 from bartizan.methods.row_overlap import Leakage, find_leakage
 
 LEAST_WORDS = 5.0
 """Mean number of words from which a column holds texts."""
-
-REPEATED = 3
-"""How often the values of a column stand in it on average, from which wordy ones are categories and no texts."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ def holds_texts(column: pd.Series) -> bool:
     words = filled.head(500).map(lambda value: len(str(value).split()))
     if not len(words) or float(words.mean()) < LEAST_WORDS:
         return False
-    distinct = filled.astype(str).nunique()
-    return bool(distinct * REPEATED > len(filled) or distinct > max(50.0, 2.0 * len(filled) ** 0.5))
+    return not are_categories(filled.astype(str).nunique(), len(filled))
 
 
 def joined(frame: pd.DataFrame) -> list[str]:
