@@ -12,7 +12,15 @@ from pathlib import Path
 HEAD = 1 << 20
 """Most bytes that are read for a header."""
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".data": ",", ".txt": ","}
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".data": ",", ".txt": ","}
+"""What parts the cells, by the suffix of the file."""
+
+
+def form_of(path: Path) -> tuple[str, bool]:
+    """The suffix of `path` that says its form, in lower case, and whether it is packed by gzip (`rows.csv.gz` is `.csv`, packed)."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] == ".gz"
+    return suffixes[-2] if packed and len(suffixes) > 1 else (suffixes[-1] if suffixes else ""), packed
 
 
 def columns_of(path: Path) -> tuple[str, ...] | None:
@@ -21,14 +29,12 @@ def columns_of(path: Path) -> tuple[str, ...] | None:
     None where the head does not tell: no such file, json lines (a later line may have more), a format that this install cannot read, a
     header that is broken or longer than `HEAD` bytes. What is wrong with such a file is said by whoever reads the whole of it.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = bool(suffixes) and suffixes[-1] == ".gz"
-    kind = suffixes[-2] if packed and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
+    kind, packed = form_of(path)
     if not path.is_file():
         return None
     if kind == ".parquet":
         return _parquet(path)
-    return _separated(path, _SEPARATORS[kind], packed=packed) if kind in _SEPARATORS else None
+    return _separated(path, SEPARATORS[kind], packed=packed) if kind in SEPARATORS else None
 
 
 def _separated(path: Path, separator: str, *, packed: bool) -> tuple[str, ...] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bartizan.adapters.files import local_path, shown
+from bartizan.adapters.table_header import SEPARATORS, form_of
 from bartizan.model.errors import InputError, MissingExtra
 from bartizan.model.findings import Job
 from bartizan.model.system import Asset, Dataset
@@ -31,8 +32,7 @@ FRESH = 200_000_000
 
 _Key: TypeAlias = tuple[str, int, int, int, int, int, int]
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".data": ",", ".txt": ","}
-FORMATS = (*sorted(_SEPARATORS), ".jsonl", ".ndjson", ".parquet")
+FORMATS = (*sorted(SEPARATORS), ".jsonl", ".ndjson", ".parquet")
 
 
 def pandas() -> Any:
@@ -82,10 +82,8 @@ def read_table(root: str | Path, path: Path, *, limit: int = MAX_BYTES) -> pd.Da
 
 def _parsed(root: str | Path, path: Path, limit: int) -> pd.DataFrame:
     name = shown(root, path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = bool(suffixes) and suffixes[-1] == ".gz"
-    kind = suffixes[-2] if packed and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
-    if kind != ".parquet" and kind not in _SEPARATORS and kind not in (".jsonl", ".ndjson"):
+    kind, packed = form_of(path)
+    if kind != ".parquet" and kind not in SEPARATORS and kind not in (".jsonl", ".ndjson"):
         raise InputError(f"is not a table that can be read here ('{kind}')", place=name, cure="known: " + ", ".join(FORMATS))
     frames = pandas()
     if kind == ".parquet":
@@ -95,9 +93,9 @@ def _parsed(root: str | Path, path: Path, limit: int) -> pd.DataFrame:
             warnings.simplefilter("ignore")  # pandas warns of ragged rows; they are kept cut to the header
             stream = gzip.GzipFile(fileobj=file) if packed else file
             bounded = io.BufferedReader(_Bounded(stream, limit, name), buffer_size=1 << 20)
-            if kind in _SEPARATORS:
+            if kind in SEPARATORS:
                 frame = frames.read_csv(
-                    bounded, sep=_SEPARATORS[kind], encoding_errors="replace", compression=None, low_memory=False, index_col=False
+                    bounded, sep=SEPARATORS[kind], encoding_errors="replace", compression=None, low_memory=False, index_col=False
                 )
             else:
                 frame = frames.read_json(bounded, lines=True, encoding_errors="replace", compression=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bartizan.adapters.files import files_below, read_text, shown
+from bartizan.adapters.table_header import form_of
 from bartizan.adapters.tables import FORMATS, read_table
 from bartizan.areas.pii.columns import Column, ColumnScan
 
@@ -42,8 +43,7 @@ def scan_file(root: str | Path, path: Path, *, finder: Reader | None = None) -> 
 
 def _read(root: str | Path, path: Path, finder: Reader | None) -> Iterator[tuple[Path, dict[str, Column] | None]]:
     for file in files_below(root, path):
-        suffixes = [suffix.lower() for suffix in file.suffixes]
-        kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes[-1] if suffixes else "")
+        kind, _ = form_of(file)
         if kind in TABLES:
             frame = read_table(root, file)
             yield file, _scanned({name: frame[name].array for name in frame.columns}, finder)
